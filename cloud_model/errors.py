@@ -1,0 +1,99 @@
+"""Exceptions and warnings of the public API.
+
+Every error names the input it is about, the reason it was refused and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class CloudError(Exception):
+    """Base class of all errors raised on purpose by this project.
+
+    Parameters
+    ----------
+    subject : str
+        The input at fault, in the user's terms: a file name, a row, a property name.
+    reason : str
+        Why it cannot be used.
+    remedy : str
+        What the user can do about it.
+    """
+
+    def __init__(self, subject: str, reason: str, remedy: str) -> None:
+        super().__init__(subject, reason, remedy)
+        self.subject = subject
+        self.reason = reason
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason.rstrip('.')}. {self.remedy}"
+
+
+class CrystalError(CloudError, ValueError):
+    """A crystal cannot be read, or is not one that SCOPE can describe."""
+
+
+class DisorderedCrystalError(CrystalError):
+    """A crystal has partial occupancies or vacancies."""
+
+
+class SymmetryError(CrystalError):
+    """The symmetry search failed."""
+
+
+class ScopeError(CloudError, ValueError):
+    """A SCOPE string is malformed, or is of the wrong dialect."""
+
+
+class VocabularyError(CloudError, ValueError):
+    """A SCOPE string holds tokens that a checkpoint does not know, or too many of them."""
+
+
+class CheckpointError(CloudError, ValueError):
+    """A checkpoint is missing, damaged, unsafe or incompatible."""
+
+
+class PropertyError(CloudError, ValueError):
+    """A property is unknown to a checkpoint, or cannot be given for this input."""
+
+
+class ArgumentError(CloudError, ValueError):
+    """An argument is out of its range, or of a wrong type."""
+
+
+class DataError(CloudError, ValueError):
+    """A table or corpus cannot be used as it is."""
+
+
+class PhononError(CloudError, ValueError):
+    """A phonon reference cannot be used: unstable, incomplete or of unknown basis."""
+
+
+class BatchError(CloudError, ValueError):
+    """Some crystals of a batch failed.
+
+    Parameters
+    ----------
+    failures : Mapping[int, CloudError]
+        Position in the batch -> what was wrong with that crystal.
+    total : int
+        Size of the batch.
+    """
+
+    def __init__(self, failures: Mapping[int, CloudError], total: int) -> None:
+        shown = "; ".join(f"[{i}] {error}" for i, error in list(failures.items())[:3])
+        more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
+        super().__init__(
+            f"{len(failures)} of {total} crystals", f"failed: {shown}{more}", "Remove or repair these rows."
+        )
+        self.failures = dict(failures)
+        self.total = total
+
+    def __reduce__(self) -> tuple[type[BatchError], tuple[dict[int, CloudError], int]]:
+        return type(self), (self.failures, self.total)
+
+
+class CloudWarning(UserWarning):
+    """A result was given, but the user should know something about it."""
