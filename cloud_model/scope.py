@@ -1,0 +1,248 @@
+"""SCOPE: a crystal as a string of its space group, Wyckoff positions and composition.
+
+``<generators> | <Wyckoff symbols> | <element fraction ...>``, in three dialects:
+
+- ``reference``: the strings of the published CLOUD code, in the order of the sites of the file;
+- ``canonical``: the same content in one form, whatever the origin, axes, cell and order of sites;
+- ``sites``: canonical, with the element on each orbit: ``4a Na 4b Cl``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal, get_args
+
+from cloud_model.canonical import canonical_letters, canonical_orbits
+from cloud_model.elements import ELEMENT_RANK
+from cloud_model.errors import ArgumentError, ScopeError
+from cloud_model.space_groups import numbers_by_generators, space_group
+
+Dialect = Literal["reference", "canonical", "sites"]
+Orbits = tuple[tuple[str, str], ...]
+Composition = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """The SCOPE description of a crystal. Equality and hash are those of its text.
+
+    Attributes
+    ----------
+    space_group : int
+        International number, from 1 to 230.
+    wyckoff : tuple of str
+        Distinct Wyckoff symbols (multiplicity in the conventional cell and letter) in the order of the text.
+    composition : tuple of (str, float)
+        Elements and their shares of the atoms, rounded to two digits, in the order of the text.
+    orbits : tuple of (str, str) or None
+        Wyckoff symbol and element of each orbit, repeats kept. Only the ``sites`` dialect knows them.
+    dialect : {'reference', 'canonical', 'sites'}
+        How the text is written.
+    symprec : float or None
+        Tolerance in Angstrom of the symmetry search that gave it, if any.
+    n_atoms : int or None
+        Number of atoms in the cell that it was made from, if any.
+    """
+
+    space_group: int
+    wyckoff: tuple[str, ...]
+    composition: Composition
+    orbits: Orbits | None
+    dialect: Dialect
+    symprec: float | None = None
+    n_atoms: int | None = None
+
+    @classmethod
+    def from_orbits(
+        cls, space_group: int, orbits: str | Iterable[tuple[str, str]], dialect: Dialect = "sites"
+    ) -> Scope:
+        """Describe a crystal of known orbits.
+
+        Parameters
+        ----------
+        space_group : int
+            International number, from 1 to 230.
+        orbits : str or iterable of (str, str)
+            Wyckoff symbol and element of each orbit, such as ``[("4a", "Na"), ("4b", "Cl")]``, or the same in
+            the notation of tables, ``"Na:4a;Cl:4b"``.
+        dialect : {'sites', 'canonical'}
+            How the text is written.
+
+        Raises
+        ------
+        ScopeError
+            If these are not orbits of this space group, or the dialect is the one that needs an order of sites.
+        """
+        check_dialect(dialect)
+        if dialect == "reference":
+            raise _no_conversion("Orbits", dialect, "they have no order of sites")
+        pairs = _table_notation(orbits) if isinstance(orbits, str) else orbits
+        letters = _letters(space_group)
+        try:
+            placed = [(letters[symbol], element) for symbol, element in pairs]
+            canonical = canonical_orbits(space_group, placed)
+        except KeyError as error:
+            raise ScopeError(
+                f"Orbits of space group {space_group}",
+                f"{error.args[0]!r} is not one of its Wyckoff symbols, or not an element",
+                "Give each orbit a symbol such as '4a' and an element such as 'Na'.",
+            ) from None
+        if not canonical:
+            raise ScopeError(f"Space group {space_group}", "there are no orbits", "Give at least one.")
+        return _from_canonical_orbits(space_group, canonical, dialect)
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        """Read a SCOPE string; the inverse of ``str``.
+
+        The dialect is ``sites`` where elements follow the Wyckoff symbols, ``canonical`` where the string is
+        its own canonical form, and ``reference`` otherwise.
+
+        Raises
+        ------
+        ScopeError
+            If it is not a SCOPE string.
+        """
+        parts = [part.split() for part in text.split("|")]
+        if len(parts) != 3 or not all(parts):
+            raise _malformed(text, "it does not have three parts")
+        generators, wyckoff, composition = parts
+        number = numbers_by_generators().get(" ".join(generators))
+        if number is None:
+            raise _malformed(text, "its generators are not those of a space group")
+        shares = _parse_composition(text, composition)
+
+        if len(wyckoff) > 1 and wyckoff[1] in ELEMENT_RANK:
+            if len(wyckoff) % 2:
+                raise _malformed(text, "an orbit has no element")
+            scope = cls.from_orbits(number, zip(wyckoff[::2], wyckoff[1::2], strict=True))
+            if sorted(scope.composition) != sorted(shares):
+                raise _malformed(text, "its composition is not that of its orbits")
+            return scope
+
+        strange = set(wyckoff) - _letters(number).keys()
+        if strange or len(set(wyckoff)) < len(wyckoff):
+            raise _malformed(text, f"its Wyckoff symbols are not distinct ones of space group {number}")
+        published = cls(number, tuple(wyckoff), shares, None, "reference")
+        canonical = published.to("canonical")
+        return canonical if str(canonical) == " ".join(text.split()) else published
+
+    def to(self, dialect: Dialect) -> Scope:
+        """Write the same crystal in another dialect.
+
+        Raises
+        ------
+        ScopeError
+            If this one does not hold what the other needs: only ``sites`` knows which element is where, only
+            ``reference`` the order of the sites.
+        """
+        check_dialect(dialect)
+        if dialect == self.dialect:
+            return self
+        if dialect == "sites":
+            raise _no_conversion(str(self), dialect, "it does not tell which element is on which orbit")
+        if dialect == "reference":
+            raise _no_conversion(str(self), dialect, "it does not tell the order of the sites")
+        letters = canonical_letters(self.space_group, (symbol[-1] for symbol in self.wyckoff))
+        return replace(
+            self,
+            wyckoff=tuple(f"{space_group(self.space_group).multiplicities[x]}{x}" for x in letters),
+            composition=_sorted_by_element(self.composition),
+            orbits=None,
+            dialect="canonical",
+        )
+
+    def __str__(self) -> str:
+        group = space_group(self.space_group)
+        generators = group.published_generators if self.dialect == "reference" else group.generators
+        wyckoff = self.wyckoff if self.orbits is None else (word for orbit in self.orbits for word in orbit)
+        composition = (f"{element} {fraction}" for element, fraction in self.composition)
+        return f"{generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scope) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def check_dialect(dialect: str) -> None:
+    """Raise an `ArgumentError` unless this is one of the dialects."""
+    if dialect not in get_args(Dialect):
+        raise ArgumentError(
+            f"dialect {dialect!r}", "is unknown", f"Choose one of {', '.join(get_args(Dialect))}."
+        )
+
+
+def round_fraction(fraction: float) -> float:
+    """Round as ``numpy.round(fraction, 2)`` does, to the last bit."""
+    return round(fraction * 100) / 100
+
+
+def _from_canonical_orbits(number: int, orbits: list[tuple[str, str]], dialect: Dialect) -> Scope:
+    multiplicities = space_group(number).multiplicities
+    counts: Counter[str] = Counter()
+    for letter, element in orbits:
+        counts[element] += multiplicities[letter]
+    total = counts.total()
+    placed = tuple((f"{multiplicities[letter]}{letter}", element) for letter, element in orbits)
+    return Scope(
+        number,
+        tuple(dict.fromkeys(symbol for symbol, _ in placed)),
+        _sorted_by_element((element, round_fraction(count / total)) for element, count in counts.items()),
+        placed if dialect == "sites" else None,
+        dialect,
+    )
+
+
+def _sorted_by_element(composition: Iterable[tuple[str, float]]) -> Composition:
+    return tuple(sorted(composition, key=lambda share: ELEMENT_RANK[share[0]]))
+
+
+@cache
+def _letters(number: int) -> dict[str, str]:
+    """Wyckoff symbol -> letter, for one space group."""
+    if not 1 <= number <= 230:
+        raise ScopeError(f"space group {number}", "does not exist", "Give a number from 1 to 230.")
+    return {f"{size}{letter}": letter for letter, size in space_group(number).multiplicities.items()}
+
+
+def _table_notation(orbits: str) -> list[tuple[str, str]]:
+    """Read ``"Na:4a;Cl:4b"``."""
+    pairs = [orbit.partition(":") for orbit in orbits.split(";")]
+    return [(symbol, element) for element, _, symbol in pairs]
+
+
+def _parse_composition(text: str, words: list[str]) -> Composition:
+    elements = words[::2]
+    try:
+        fractions = [float(word) for word in words[1::2]]
+    except ValueError as error:
+        raise _malformed(text, f"its composition {error}") from None
+    if (
+        len(elements) != len(fractions)
+        or len(set(elements)) < len(elements)
+        or set(elements) - ELEMENT_RANK.keys()
+    ):
+        raise _malformed(text, "its composition is not one fraction for each of its elements")
+    if not all(0 <= fraction <= 1 for fraction in fractions):
+        raise _malformed(text, "a fraction is not between 0 and 1")
+    return tuple(zip(elements, map(round_fraction, fractions), strict=True))
+
+
+def _malformed(text: str, reason: str) -> ScopeError:
+    shown = text if len(text) <= 120 else f"{text[:120]}..."
+    return ScopeError(
+        repr(shown),
+        reason,
+        "Write '<generators> | <Wyckoff symbols> | <element fraction ...>' as str(Scope) does.",
+    )
+
+
+def _no_conversion(subject: str, dialect: str, reason: str) -> ScopeError:
+    return ScopeError(
+        subject, f"cannot be written in the dialect {dialect!r}: {reason}", "Start from the crystal itself."
+    )
