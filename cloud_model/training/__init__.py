@@ -1,0 +1,1 @@
+"""Pretraining by masked-language modelling, and fine-tuning to properties."""
