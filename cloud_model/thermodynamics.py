@@ -24,8 +24,8 @@ _KELVIN_TO_THZ = constants.k / constants.h * 1e-12
 class Thermodynamics:
     """Heat capacity, energy, entropy and free energy of one crystal over temperature.
 
-    All four derive from one partition function, that of a mixture of Debye spectra, so ``C = dU/dT = T dS/dT`` and
-    ``F = U - TS`` hold exactly.
+    All four derive from one partition function, that of a mixture of Debye spectra, so ``C = dU/dT = T dS/dT``
+    and ``F = U - TS`` hold exactly.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ class Thermodynamics:
         -------
         DataFrame
             ``temperature`` in K; ``heat_capacity_per_atom`` and ``vibrational_entropy_per_atom`` in
-            J/(mol-atom K); ``vibrational_internal_energy_per_atom`` and ``vibrational_free_energy_per_atom`` in
-            J/mol-atom. Where `n_atoms` is known, the same per mole of cells, without the suffix.
+            J/(mol-atom K); ``vibrational_internal_energy_per_atom`` and ``vibrational_free_energy_per_atom``
+            in J/mol-atom. Where `n_atoms` is known, the same per mole of cells, without the suffix.
         """
         import pandas as pd
 
