@@ -74,24 +74,25 @@ class Scope:
         Raises
         ------
         ScopeError
-            If these are not orbits of this space group, or the dialect is the one that needs an order of sites.
+            If these are not orbits of this space group, or the dialect needs the order of sites.
         """
         check_dialect(dialect)
         if dialect == "reference":
             raise _no_conversion("Orbits", dialect, "they have no order of sites")
-        pairs = _table_notation(orbits) if isinstance(orbits, str) else orbits
+        pairs = _table_notation(orbits) if isinstance(orbits, str) else list(orbits)
+        if not pairs:
+            raise ScopeError(f"Space group {space_group}", "there are no orbits", "Give at least one.")
         letters = _letters(space_group)
         try:
-            placed = [(letters[symbol], element) for symbol, element in pairs]
-            canonical = canonical_orbits(space_group, placed)
+            canonical = canonical_orbits(
+                space_group, [(letters[symbol], element) for symbol, element in pairs]
+            )
         except KeyError as error:
             raise ScopeError(
                 f"Orbits of space group {space_group}",
                 f"{error.args[0]!r} is not one of its Wyckoff symbols, or not an element",
                 "Give each orbit a symbol such as '4a' and an element such as 'Na'.",
             ) from None
-        if not canonical:
-            raise ScopeError(f"Space group {space_group}", "there are no orbits", "Give at least one.")
         return _from_canonical_orbits(space_group, canonical, dialect)
 
     @classmethod
@@ -219,26 +220,20 @@ def _table_notation(orbits: str) -> list[tuple[str, str]]:
 def _parse_composition(text: str, words: list[str]) -> Composition:
     elements = words[::2]
     try:
-        fractions = [float(word) for word in words[1::2]]
-    except ValueError as error:
-        raise _malformed(text, f"its composition {error}") from None
-    if (
-        len(elements) != len(fractions)
-        or len(set(elements)) < len(elements)
-        or set(elements) - ELEMENT_RANK.keys()
-    ):
-        raise _malformed(text, "its composition is not one fraction for each of its elements")
-    if not all(0 <= fraction <= 1 for fraction in fractions):
-        raise _malformed(text, "a fraction is not between 0 and 1")
-    return tuple(zip(elements, map(round_fraction, fractions), strict=True))
+        fractions = [round_fraction(float(word)) for word in words[1::2]]
+    except (ValueError, OverflowError) as error:
+        raise _malformed(text, f"its composition: {error}") from None
+    if len(elements) != len(fractions) or not ELEMENT_RANK.keys() >= set(elements):
+        raise _malformed(text, "its composition does not consist of elements and fractions")
+    if len(set(elements)) < len(elements) or not all(0 <= fraction <= 1 for fraction in fractions):
+        raise _malformed(text, "an element is repeated, or a fraction is not between 0 and 1")
+    return tuple(zip(elements, fractions, strict=True))
 
 
 def _malformed(text: str, reason: str) -> ScopeError:
     shown = text if len(text) <= 120 else f"{text[:120]}..."
     return ScopeError(
-        repr(shown),
-        reason,
-        "Write '<generators> | <Wyckoff symbols> | <element fraction ...>' as str(Scope) does.",
+        repr(shown), reason, "Write '<generators> | <Wyckoff symbols> | <element fraction ...>'."
     )
 
 

@@ -1,7 +1,7 @@
 """The 230 space groups: generators, Wyckoff positions and how the positions can be relabelled.
 
-A static table, made from those of pymatgen by ``tools/make_space_groups.py``. Wyckoff positions are those of
-the standard setting of the International Tables (hexagonal axes, second origin choice).
+A static table that ``tools/make_space_groups.py`` makes from those of pymatgen. Wyckoff positions are named as in
+the International Tables.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class SpaceGroup:
     multiplicities : dict of str to int
         Wyckoff letter -> number of sites in the conventional cell.
     relabellings : tuple of str
-        Each equivalent naming of the Wyckoff positions, as the images of the letters in their order. They
-        are the action of the normalizer of the space group, so they form a group.
+        Each equivalent naming of the Wyckoff positions, as the images of the letters in their order. Together
+        they are the action of the affine normalizer of the space group.
     """
 
     number: int
@@ -39,18 +39,18 @@ class SpaceGroup:
 
     @property
     def letters(self) -> str:
-        """The Wyckoff letters, from the most special to the general position."""
+        """Return the Wyckoff letters, from the most special to the general position."""
         return "".join(self.multiplicities)
 
 
 def letter_rank(letter: str) -> int:
-    """Place of a Wyckoff letter in the order a to z, then A (the 27th position of Pmmm)."""
+    """Return the place of a Wyckoff letter in the order a to z, then A (the 27th position of Pmmm)."""
     return 26 if letter == "A" else ord(letter) - ord("a")
 
 
 @cache
 def space_groups() -> tuple[SpaceGroup, ...]:
-    """All space groups, in the order of their numbers."""
+    """Return all space groups, in the order of their numbers."""
     table = json.loads(files("cloud_model").joinpath("space_groups.json").read_text())
     return tuple(
         SpaceGroup(
@@ -65,12 +65,12 @@ def space_groups() -> tuple[SpaceGroup, ...]:
 
 
 def space_group(number: int) -> SpaceGroup:
-    """The space group of this number, from 1 to 230."""
+    """Return the space group of this number, from 1 to 230."""
     return space_groups()[number - 1]
 
 
 @cache
 def numbers_by_generators() -> dict[str, int]:
-    """Generator string, of either encoding, -> number of its space group."""
+    """Map generator strings, of either encoding, to the numbers of their space groups."""
     groups = space_groups()
     return {g.published_generators: g.number for g in groups} | {g.generators: g.number for g in groups}
