@@ -24,8 +24,8 @@ _KELVIN_TO_THZ = constants.k / constants.h * 1e-12
 class Thermodynamics:
     """Heat capacity, energy, entropy and free energy of one crystal over temperature.
 
-    All four derive from one partition function, that of a mixture of Debye spectra, so ``C = dU/dT = T dS/dT``
-    and ``F = U - TS`` hold exactly.
+    All four derive from one partition function, that of a mixture of Debye spectra, so
+    ``C = dU/dT = T dS/dT`` and ``F = U - TS`` hold exactly.
 
     Parameters
     ----------
@@ -72,6 +72,12 @@ class Thermodynamics:
         """Zero-point energy, J/mol-atom."""
         return float(9 / 8 * debye.R * (self.weights @ self.debye_temperatures))
 
+    @property
+    def cutoff_frequencies(self) -> NDArray[np.float64]:
+        """Highest frequency of each Debye spectrum, THz, shape (K,)."""
+        cutoffs: NDArray[np.float64] = _KELVIN_TO_THZ * self.debye_temperatures
+        return cutoffs
+
     def density_of_states(self, frequencies: ArrayLike) -> NDArray[np.float64]:
         """Density of states of the mixture, ``sum_k w_k 9 f^2 / f_k^3`` for f below each cut-off ``f_k``.
 
@@ -86,7 +92,7 @@ class Thermodynamics:
             Modes per atom and THz, shape (n,); its integral is 3.
         """
         f = np.asarray(frequencies, dtype=float)[:, None]
-        cutoffs = _KELVIN_TO_THZ * self.debye_temperatures
+        cutoffs = self.cutoff_frequencies
         spectra = np.where((f >= 0) & (f <= cutoffs), 9 * f**2 / cutoffs**3, 0.0)
         return spectra @ self.weights
 
