@@ -1,0 +1,381 @@
+"""`CloudModel`, the one way in: crystals to properties, embeddings and thermodynamics."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from cloud_model import debye
+from cloud_model.checkpoint import Checkpoint
+from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
+from cloud_model.heads import atom_pool, mean_pool
+from cloud_model.predictor import run_batched, run_heads
+from cloud_model.properties import THERMODYNAMICS, PropertyInfo
+from cloud_model.registry import resolve
+from cloud_model.scope import Scope, scopes
+from cloud_model.thermodynamics import Thermodynamics
+from cloud_model.tokenizer import TokenBatch, Tokens
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Pooling = Literal["mean", "atoms", "cls"]
+Array = NDArray[np.float64]
+
+_POOLING: dict[str, Callable[[Tensor, TokenBatch], Tensor]] = {
+    "mean": mean_pool,
+    "atoms": atom_pool,
+    "cls": lambda hidden, _: hidden[:, 0],
+}
+_VIBRATIONAL = {
+    "heat_capacity": debye.heat_capacity,
+    "vibrational_internal_energy": debye.internal_energy,
+    "vibrational_entropy": debye.entropy,
+    "vibrational_free_energy": debye.free_energy,
+}
+_REMEMBERED = 65536  # SCOPE strings whose predictions are kept
+_STEP = 1e-3  # relative change of the Debye temperatures for the derivative behind an error bar
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """What the network says of one SCOPE string, in physical units."""
+
+    values: Array  # (number of scalar properties,)
+    errors: Array  # (number of scalar properties,)
+    debye_temperatures: Array  # K, (members * spectra,)
+    weights: Array  # (members * spectra,)
+    spread: float
+
+
+class CloudModel:
+    """A trained model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Usually obtained by `from_pretrained`.
+
+    Attributes
+    ----------
+    name : str
+        Of the checkpoint.
+    dialect : {'reference', 'canonical', 'sites'}
+        Of the SCOPE strings that it reads.
+    symprec : float
+        Tolerance of its symmetry search, Angstrom.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> model = CloudModel.from_pretrained()
+    >>> model.predict([bulk("NaCl", "rocksalt", a=5.64)], ["band_gap"])  # doctest: +SKIP
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.name = checkpoint.config.name
+        self.dialect = checkpoint.config.dialect
+        self.symprec = checkpoint.config.symprec
+        self._remembered: dict[str, _Raw] = {}
+
+    def __repr__(self) -> str:
+        return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str] | None = None) -> CloudModel:
+        """Load a checkpoint.
+
+        Parameters
+        ----------
+        name : str or path-like, optional
+            A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``. Without it,
+            the bundled default.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such checkpoint, or it is damaged, unsafe or incompatible.
+        """
+        return cls(Checkpoint.load(resolve(name)))
+
+    @property
+    def properties(self) -> Mapping[str, PropertyInfo]:
+        """Name -> unit, basis, description, training set and test error of each property."""
+        return MappingProxyType(dict(self._checkpoint.config.properties))
+
+    @property
+    def embedding_size(self) -> int:
+        """Columns of `embed`."""
+        return self._checkpoint.config.encoder.hidden_size * len(self._checkpoint.members)
+
+    def scopes(self, crystals: Any) -> list[Scope | CloudError]:
+        """SCOPE of each crystal in the dialect of this model; in place of a bad crystal, its error.
+
+        Parameters
+        ----------
+        crystals : sequence
+            ASE Atoms, pymatgen Structures, paths, SCOPE strings; mixed if you like.
+        """
+        return scopes(crystals, self.dialect, self.symprec)
+
+    def predict(
+        self, crystals: Any, properties: str | Sequence[str] | None = None, temperature: float = 300.0
+    ) -> pd.DataFrame:
+        """Predict properties of crystals.
+
+        Parameters
+        ----------
+        crystals : crystal or sequence of crystals
+            Each is an ASE Atoms, a pymatgen Structure, a path to a file that either reads, or a SCOPE string.
+        properties : str or sequence of str, optional
+            Names from `properties`; all if left out.
+        temperature : float
+            Of the thermodynamic properties, K.
+
+        Returns
+        -------
+        DataFrame
+            One row a crystal, with the index of `crystals` if it is a pandas Series. For each property a column
+            ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard error. Column
+            ``error`` is None, or says why a row holds no predictions. Properties of a cell need a cell: they are
+            NaN for a SCOPE string.
+
+        Raises
+        ------
+        CloudError
+            If a single crystal cannot be read. In a sequence, bad crystals are reported in ``error`` and counted
+            in a `CloudWarning`.
+        PropertyError
+            If the model does not know a property.
+        ArgumentError
+            If the temperature is not a finite number >= 0.
+        """
+        import pandas as pd
+
+        names = self._names(properties)
+        temperature = _temperature(temperature)
+        batch = _as_list(crystals)
+        described = self.scopes(batch)
+        if not _is_collection(crystals) and isinstance(described[0], CloudError):
+            raise described[0]
+        good, failures = self._tokenized(described)
+        if not _is_collection(crystals) and failures:
+            raise failures[0]
+        _warn(failures, len(batch))
+        columns = self._columns([scope for scope, _ in good.values()], names, temperature)
+        rows = np.fromiter(good, dtype=int, count=len(good))
+        data: dict[str, Any] = {}
+        for column, values in columns.items():
+            data[column] = np.full(len(batch), np.nan)
+            data[column][rows] = values
+        data["error"] = [str(failures[i]) if i in failures else None for i in range(len(batch))]
+        return pd.DataFrame(data, index=getattr(crystals, "index", None) if isinstance(crystals, pd.Series) else None)
+
+    def embed(
+        self, crystals: Any, pooling: Pooling = "mean", errors: Literal["raise", "nan"] = "raise"
+    ) -> NDArray[np.float32]:
+        """Embed crystals as vectors.
+
+        Parameters
+        ----------
+        crystals : crystal or sequence of crystals
+            As in `predict`.
+        pooling : {'mean', 'atoms', 'cls'}
+            Mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
+        errors : {'raise', 'nan'}
+            What becomes of crystals that cannot be read: an error for the batch, or rows of NaN and a warning.
+
+        Returns
+        -------
+        ndarray of float32
+            Shape (n, `embedding_size`); the networks of an ensemble side by side.
+
+        Raises
+        ------
+        BatchError
+            If crystals cannot be read and `errors` is ``'raise'``; its ``failures`` names each.
+        """
+        if pooling not in _POOLING:
+            raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
+        batch = _as_list(crystals)
+        good, failures = self._tokenized(self.scopes(batch))
+        if failures and errors == "raise":
+            raise BatchError(failures, len(batch))
+        _warn(failures, len(batch))
+        embeddings = np.full((len(batch), self.embedding_size), np.nan, dtype=np.float32)
+        if good:
+            distinct = {str(scope): tokens for scope, tokens in good.values()}
+            vectors = self._pooled(list(distinct.values()), _POOLING[pooling])
+            place = {text: i for i, text in enumerate(distinct)}
+            embeddings[list(good)] = vectors[[place[str(scope)] for scope, _ in good.values()]]
+        return embeddings
+
+    def thermodynamics(self, crystal: Any, temperatures: ArrayLike) -> Thermodynamics:
+        """Heat capacity, internal energy, entropy and free energy over temperature, from one partition function.
+
+        Parameters
+        ----------
+        crystal : crystal
+            As in `predict`.
+        temperatures : array_like
+            K, shape (nT,).
+
+        Raises
+        ------
+        CloudError
+            If the crystal cannot be read, or the model has no thermodynamics.
+        ArgumentError
+            If temperatures are not finite numbers >= 0.
+        """
+        if not self._checkpoint.config.spectra:
+            raise PropertyError("thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint.")
+        grid = np.atleast_1d(np.asarray(temperatures, dtype=float))
+        if grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0)).all():
+            raise ArgumentError("temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K.")
+        good, failures = self._tokenized(self.scopes([crystal]))
+        if failures:
+            raise failures[0]
+        scope, _ = good[0]
+        raw = self._raw([str(scope)])[0]
+        theta, weights, spread = raw.debye_temperatures[None], raw.weights[None], np.array([raw.spread])
+        error = np.array([_mixture(debye.heat_capacity, theta, weights, spread, t)[1][0] for t in grid])
+        return Thermodynamics(grid, raw.debye_temperatures, raw.weights, scope.n_atoms, error)
+
+    def _names(self, properties: str | Sequence[str] | None) -> list[str]:
+        known = self.properties
+        if properties is None:
+            return list(known)
+        names = [properties] if isinstance(properties, str) else list(properties)
+        for name in names:
+            if name not in known:
+                raise PropertyError(
+                    f"property {name!r}", f"is unknown to {self.name!r}", f"It has: {', '.join(known) or 'none'}."
+                )
+        return names
+
+    def _tokenized(
+        self, described: Sequence[Scope | CloudError]
+    ) -> tuple[dict[int, tuple[Scope, Tokens]], dict[int, CloudError]]:
+        good: dict[int, tuple[Scope, Tokens]] = {}
+        failures: dict[int, CloudError] = {}
+        for i, scope in enumerate(described):
+            if isinstance(scope, CloudError):
+                failures[i] = scope
+                continue
+            try:
+                good[i] = scope, self._checkpoint.tokenizer.encode(str(scope))
+            except CloudError as error:
+                failures[i] = error
+        return good, failures
+
+    def _pooled(self, tokens: Sequence[Tokens], pool: Callable[[Tensor, TokenBatch], Tensor]) -> NDArray[np.float32]:
+        def function(batch: TokenBatch) -> list[Tensor]:
+            return [pool(member.hidden_states(batch), batch) for member in self._checkpoint.members]
+
+        return torch.cat(run_batched(function, tokens), dim=1).numpy()
+
+    def _columns(self, described: Sequence[Scope], names: Sequence[str], temperature: float) -> dict[str, Array]:
+        """Values and standard errors of the named properties, one number a crystal."""
+        if not described:
+            return {name + suffix: np.empty(0) for name in names for suffix in ("", "_std")}
+        raw = self._raw([str(scope) for scope in described])
+        atoms = np.array([np.nan if scope.n_atoms is None else scope.n_atoms for scope in described], dtype=float)
+        scalars = list(self._checkpoint.config.targets)
+        columns: dict[str, Array] = {}
+        for name in names:
+            if name in THERMODYNAMICS:
+                theta, weights = (np.stack([getattr(row, part) for row in raw]) for part in ("debye_temperatures", "weights"))
+                spread = np.array([row.spread for row in raw])
+                value, error = _mixture(_VIBRATIONAL[name.removesuffix("_per_atom")], theta, weights, spread, temperature)
+                factor = atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
+                columns[name], columns[f"{name}_std"] = factor * value, factor * error
+            else:
+                i = scalars.index(name)
+                columns[name] = np.array([row.values[i] for row in raw])
+                columns[f"{name}_std"] = np.array([row.errors[i] for row in raw])
+        return columns
+
+    def _raw(self, texts: Sequence[str]) -> list[_Raw]:
+        """Outputs for SCOPE strings; each distinct string goes through the network once and is remembered."""
+        found = {text: self._remembered[text] for text in texts if text in self._remembered}
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        if new:
+            found |= dict(zip(new, self._run(new), strict=True))
+            self._remembered |= {text: found[text] for text in new[-_REMEMBERED:]}
+            for text in list(self._remembered)[: max(0, len(self._remembered) - _REMEMBERED)]:
+                self._remembered.pop(text, None)
+        return [found[text] for text in texts]
+
+    def _run(self, texts: Sequence[str]) -> list[_Raw]:
+        config = self._checkpoint.config
+        tokens = [self._checkpoint.tokenizer.encode(text) for text in texts]
+        outputs = [run_heads(member, tokens) for member in self._checkpoint.members]
+        values = errors = np.empty((len(texts), 0))
+        scalars = [output.scalars for output in outputs if output.scalars is not None]
+        if scalars:
+            means = np.stack([part.value.double().numpy() for part in scalars])
+            scales = np.stack([part.scale.double().numpy() for part in scalars])
+            mean, scale = means.mean(0), np.sqrt((scales**2).mean(0) + means.var(0))
+            pairs = [t.physical(mean[:, i], scale[:, i]) for i, t in enumerate(config.targets.values())]
+            values, errors = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
+        theta = weights = np.empty((len(texts), 0))
+        spread = np.zeros(len(texts))
+        spectra = [output.spectra for output in outputs if output.spectra is not None]
+        if spectra:
+            theta = np.concatenate([part.debye_temperatures.double().numpy() for part in spectra], axis=1)
+            weights = np.concatenate([part.weights.double().numpy() for part in spectra], axis=1)
+            weights /= weights.sum(axis=1, keepdims=True)
+            spread = config.spread_calibration * np.mean([part.spread.double().numpy() for part in spectra], axis=0)
+        return [_Raw(*row) for row in zip(values, errors, theta, weights, spread.tolist(), strict=True)]
+
+
+def _mixture(
+    function: Callable[[Tensor, float], Tensor], theta: Array, weights: Array, spread: Array, temperature: float
+) -> tuple[Array, Array]:
+    """A thermodynamic function of mixtures of Debye spectra, and its standard error.
+
+    The error is what a common relative error `spread` of all Debye temperatures of a crystal makes of it.
+    """
+
+    def mixed(factor: float) -> Array:
+        terms = function(torch.from_numpy(theta * factor), temperature).numpy()
+        total: Array = (weights * terms).sum(1)
+        return total
+
+    slope = (mixed(1 + _STEP) - mixed(1 - _STEP)) / (2 * _STEP)
+    return mixed(1.0), np.abs(slope) * spread
+
+
+def _temperature(value: Any) -> float:
+    try:
+        temperature = float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"temperature {value!r}", "is not a number", "Give one temperature in K; for several use thermodynamics()."
+        ) from None
+    if not 0 <= temperature < np.inf:
+        raise ArgumentError(f"temperature {value!r}", "is not a finite number >= 0", "Give a temperature in K.")
+    return temperature
+
+
+def _is_collection(crystals: Any) -> bool:
+    return isinstance(crystals, list | tuple | Iterator) or hasattr(crystals, "tolist")
+
+
+def _as_list(crystals: Any) -> list[Any]:
+    return list(crystals) if _is_collection(crystals) else [crystals]
+
+
+def _warn(failures: Mapping[int, CloudError], total: int) -> None:
+    if failures:
+        warnings.warn(str(BatchError(failures, total)), CloudWarning, stacklevel=3)

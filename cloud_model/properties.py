@@ -1,0 +1,134 @@
+"""What a checkpoint predicts: names, units, bases, and how a network's output becomes a quantity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud_model.errors import DataError
+
+Transform = Literal["identity", "log10"]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyInfo:
+    """What is known of a predicted property.
+
+    Attributes
+    ----------
+    unit : str
+        Unit of the values; empty for a pure number.
+    basis : str
+        What the value refers to: ``"atom"``, ``"cell"`` (the one that the user passed in) or ``"crystal"`` for
+        intensive properties.
+    description : str
+        One sentence.
+    training_set : str
+        Where the labels came from, and how many.
+    test_error : float or None
+        Mean absolute error on crystals not trained on, in `unit`; None where it was not measured.
+    """
+
+    unit: str
+    basis: str
+    description: str
+    training_set: str = ""
+    test_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarTarget:
+    """How the normalised output of a scalar head becomes a property.
+
+    Attributes
+    ----------
+    transform : {'identity', 'log10'}
+        Applied to the property before it was normalised.
+    location, scale : float
+        Mean and standard deviation of the transformed training labels.
+    minimum : float or None
+        Values below it are physically impossible, and are raised to it.
+    calibration : float
+        Factor on predicted errors that makes 68% of validation crystals fall within one of them.
+    """
+
+    transform: Transform
+    location: float
+    scale: float
+    minimum: float | None = None
+    calibration: float = 1.0
+
+    @classmethod
+    def fit(cls, labels: Array, transform: Transform, minimum: float | None = None) -> ScalarTarget:
+        """Normalisation of these labels; NaN where there is no label."""
+        if transform == "log10" and np.nanmin(labels) <= 0:
+            raise DataError("Labels", "are not all positive, so have no logarithm", "Train without the transform.")
+        transformed = np.log10(labels) if transform == "log10" else labels
+        deviation = float(np.nanstd(transformed))
+        return cls(
+            transform=transform,
+            location=float(np.nanmean(transformed)),
+            scale=deviation if deviation > 0 else 1.0,
+            minimum=minimum,
+        )
+
+    def normalise(self, labels: Array) -> Array:
+        """Physical to normalised."""
+        transformed = np.log10(labels) if self.transform == "log10" else labels
+        return (transformed - self.location) / self.scale
+
+    def physical(self, value: Array, error: Array) -> tuple[Array, Array]:
+        """Normalised values and standard errors to physical ones.
+
+        Under a logarithm the standard error is that of first order, ``value * ln 10 * error``.
+        """
+        value = self.location + self.scale * value
+        error = self.calibration * self.scale * error
+        if self.transform == "log10":
+            value = 10.0**value
+            error = np.log(10) * value * error
+        return (value if self.minimum is None else np.maximum(value, self.minimum)), error
+
+
+SCALARS: dict[str, PropertyInfo] = {
+    "formation_energy_per_atom": PropertyInfo(
+        unit="eV/atom", basis="atom", description="Formation energy from the elements (PBE/PBE+U, MP corrections)."
+    ),
+    "band_gap": PropertyInfo(unit="eV", basis="crystal", description="Kohn-Sham band gap (PBE)."),
+    "bulk_modulus": PropertyInfo(unit="GPa", basis="crystal", description="Bulk modulus (VRH, AFLOW AEL)."),
+    "shear_modulus": PropertyInfo(unit="GPa", basis="crystal", description="Shear modulus (VRH, AFLOW AEL)."),
+    "refractive_index": PropertyInfo(unit="", basis="crystal", description="Static refractive index (DFPT)."),
+    "debye_temperature": PropertyInfo(
+        unit="K", basis="crystal", description="Debye temperature (AFLOW AGL); not that of the heat capacity."
+    ),
+    "max_phonon_frequency": PropertyInfo(
+        unit="cm^-1", basis="crystal", description="Highest peak of the phonon density of states (DFPT)."
+    ),
+    "thermal_conductivity": PropertyInfo(
+        unit="W/(m K)", basis="crystal", description="Lattice thermal conductivity at 300 K (AFLOW AGL)."
+    ),
+    "thermal_expansion": PropertyInfo(
+        unit="1/K", basis="crystal", description="Volume thermal expansion at 300 K (AFLOW AGL)."
+    ),
+}
+"""Scalar properties of the shipped checkpoints."""
+
+_VIBRATIONAL = {
+    "heat_capacity": ("J/(mol{} K)", "heat capacity at constant volume"),
+    "vibrational_internal_energy": ("J/mol{}", "vibrational internal energy, zero-point energy included"),
+    "vibrational_entropy": ("J/(mol{} K)", "vibrational entropy"),
+    "vibrational_free_energy": ("J/mol{}", "vibrational Helmholtz free energy, zero-point energy included"),
+}
+
+THERMODYNAMICS: dict[str, PropertyInfo] = {
+    name + suffix: PropertyInfo(
+        unit=unit.format(mole), basis=basis, description=f"Harmonic {description}, at the given temperature."
+    )
+    for name, (unit, description) in _VIBRATIONAL.items()
+    for suffix, mole, basis in (("_per_atom", "-atom", "atom"), ("", "", "cell"))
+}
+"""Thermodynamic properties, all from one vibrational density of states; per mole of atoms and of cells."""
