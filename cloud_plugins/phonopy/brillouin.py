@@ -1,7 +1,9 @@
-"""Spectrum of a `phonopy.Phonopy` over the Brillouin zone, on meshes doubled until the heat capacity stands still."""
+"""Phonons over the Brillouin zone, on meshes doubled until the heat capacity stands still."""
 
 from __future__ import annotations
 
+import warnings
+from copy import copy
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -34,7 +36,7 @@ class Mesh:
     change : float
         Largest relative change of the heat capacity against the mesh of half this density.
     acoustic_gap : float
-        Largest acoustic frequency at Gamma, THz; zero where the force constants obey translational invariance.
+        Largest acoustic frequency at Gamma, THz; zero if the force constants obey translational invariance.
     """
 
     spectrum: PhononSpectrum
@@ -71,9 +73,7 @@ def sample(phonon: Phonopy, temperatures: ArrayLike) -> Mesh:
             "has no force constants",
             "Call its produce_force_constants() or read a file that holds forces.",
         )
-    scratch = phonon.copy()
-    scratch.force_constants = phonon.force_constants
-    scratch.nac_params = phonon.nac_params
+    scratch = copy(phonon)
     previous = None
     for length in _LENGTHS:
         spectrum, n_points, gap = _mesh(scratch, length)
@@ -89,10 +89,12 @@ def sample(phonon: Phonopy, temperatures: ArrayLike) -> Mesh:
 def _mesh(phonon: Phonopy, length: float) -> tuple[PhononSpectrum, int, float]:
     """Spectrum, number of q-points and acoustic gap of a Gamma-centred mesh.
 
-    The cell around Gamma is sampled on its own grid: one point in its middle would count three acoustic modes at
-    zero frequency, which is the leading error of a plain mesh.
+    The cell around Gamma is sampled on its own grid: one point in its middle would count three acoustic modes
+    at zero frequency, which is the leading error of a plain mesh.
     """
-    phonon.run_mesh(length)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Mesh .* rebuilt as a generalized regular grid")
+        phonon.run_mesh(length)
     frequencies, weights = phonon.mesh.frequencies, phonon.mesh.weights.astype(float)
     gamma = np.flatnonzero(~phonon.mesh.qpoints.any(axis=1))[0]
     n_points = weights.sum()
@@ -113,4 +115,4 @@ def _mesh(phonon: Phonopy, length: float) -> tuple[PhononSpectrum, int, float]:
 
 def _change(heat_capacity: Array, previous: Array) -> float:
     relevant = heat_capacity > 0.01 * 3 * constants.R
-    return float(np.max(np.abs(heat_capacity / previous - 1)[relevant], initial=0.0))
+    return float(np.max(np.abs(heat_capacity[relevant] / previous[relevant] - 1), initial=0.0))

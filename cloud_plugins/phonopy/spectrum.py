@@ -20,6 +20,7 @@ THZ_PER_UNIT = {
     "eV": constants.e / constants.h * 1e-12,
 }
 IMAGINARY_FREQUENCY = -0.1  # THz; what lies between this and zero is interpolation noise, not an instability
+IMAGINARY_SHARE = 1e-3
 _KELVIN_PER_THZ = 1e12 * constants.h / constants.k
 _FROZEN = 800.0  # exp(-x) is exactly zero from here on
 _DOS_CELLS = 8192
@@ -29,9 +30,9 @@ _DOS_CELLS = 8192
 class PhononSpectrum:
     """Phonon frequencies of a crystal with the share of all modes that each stands for.
 
-    Shares instead of counts make every property one per mole of atoms, whichever cell the phonons were calculated
-    in. Modes of imaginary or zero frequency carry no thermodynamics: the properties are those of the other modes,
-    renormalised to three an atom, and `imaginary_share` says how many were left out.
+    Shares instead of counts make every property one per mole of atoms, whichever cell the phonons were
+    calculated in. Modes of imaginary or zero frequency carry no thermodynamics: the properties are those of
+    the other modes, renormalised to three an atom, and `imaginary_share` says how many were left out.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class PhononSpectrum:
         frequencies : array_like
             Frequencies or energies in increasing order, shape (n,), imaginary ones negative.
         density : array_like
-            Density of states, shape (n,), not negative.
+            Density of states, shape (n,), not negative but for ripples of a thousandth of its peak.
         unit : {"THz", "cm^-1", "meV", "eV"}
             Unit of `frequencies`.
 
@@ -80,13 +81,22 @@ class PhononSpectrum:
         _check_density(frequencies, density)
         edges = np.linspace(frequencies[0], frequencies[-1], _DOS_CELLS + 1)
         centres = (edges[1:] + edges[:-1]) / 2
-        shares = np.interp(centres, frequencies, density)
+        shares = np.maximum(np.interp(centres, frequencies, density), 0)
         return cls(centres, shares / shares.sum())
 
     @property
     def imaginary_share(self) -> float:
         """Share of the modes with an imaginary frequency beyond numerical noise (0.1 THz)."""
         return float(self.shares[self.frequencies < IMAGINARY_FREQUENCY].sum())
+
+    @property
+    def stable(self) -> bool:
+        """Whether no more than 0.1 % of the modes are imaginary."""
+        return self.imaginary_share <= IMAGINARY_SHARE
+
+    def lowest_frequencies(self, count: int) -> Array:
+        """Lowest frequencies that differ to a tenth of a THz, THz, shape (count,) at most."""
+        return np.unique(self.frequencies.round(1))[:count]
 
     @property
     def zero_point_energy(self) -> float:
@@ -99,7 +109,7 @@ class PhononSpectrum:
         return self._sum(temperatures, lambda x: x**2 * np.exp(-x) / np.expm1(-x) ** 2)
 
     def thermal_energy(self, temperatures: ArrayLike) -> Array:
-        """Internal energy less the zero-point energy, J/mol-atom, at temperatures in K of shape (nT,)."""
+        """Return the energy above the zero-point energy, J/mol-atom, at temperatures in K of shape (nT,)."""
         return np.asarray(temperatures, dtype=float) * self._sum(temperatures, lambda x: x * _bose(x))
 
     def entropy(self, temperatures: ArrayLike) -> Array:
@@ -107,7 +117,7 @@ class PhononSpectrum:
         return self._sum(temperatures, lambda x: x * _bose(x) - np.log(-np.expm1(-x)))
 
     def free_energy(self, temperatures: ArrayLike) -> Array:
-        """Helmholtz free energy with the zero-point energy, J/mol-atom, at temperatures in K of shape (nT,)."""
+        """Free energy with the zero-point energy, J/mol-atom, at temperatures in K of shape (nT,)."""
         temperatures = np.asarray(temperatures, dtype=float)
         thermal = temperatures * self._sum(temperatures, lambda x: np.log(-np.expm1(-x)))
         return self.zero_point_energy + thermal
@@ -157,7 +167,7 @@ def _check_density(frequencies: Array, density: Array) -> None:
         raise PhononError(subject, "holds values that are not finite", remedy)
     if (np.diff(frequencies) <= 0).any():
         raise PhononError(subject, "has frequencies that do not increase", remedy)
-    if (density < 0).any():
+    if (density < -1e-3 * density.max()).any():
         raise PhononError(subject, f"goes down to {density.min():g}", remedy)
     if frequencies[-1] <= 0 or not density[frequencies > 0].any():
         raise PhononError(subject, "has no state at a positive frequency", remedy)

@@ -1,0 +1,48 @@
+"""ASE calculators by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloud_model.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+NAMES = ("emt", "7net-0", "chgnet")
+
+
+def named_calculator(name: str) -> Calculator:
+    """Make the calculator of this name, on the CPU.
+
+    Parameters
+    ----------
+    name : {"emt", "7net-0", "chgnet"}
+        EMT of ASE (Al, Ni, Cu, Pd, Ag, Pt, Au), SevenNet 7net-0 or CHGNet. The latter two are optional
+        packages and bring their weights with them.
+
+    Raises
+    ------
+    ArgumentError
+        The name is unknown or its package is not installed.
+    """
+    try:
+        if name == "emt":
+            from ase.calculators.emt import EMT
+
+            return EMT()
+        if name == "7net-0":
+            from sevenn.calculator import SevenNetCalculator
+
+            return SevenNetCalculator("7net-0", device="cpu")
+        if name == "chgnet":
+            from chgnet.model.dynamics import CHGNetCalculator
+
+            return CHGNetCalculator(use_device="cpu")
+    except ImportError as error:
+        raise ArgumentError(
+            f"calculator {name!r}",
+            f"needs a package that is not installed ({error})",
+            'Run: pip install "cloud-plugins[potentials]"',
+        ) from error
+    raise ArgumentError(f"calculator {name!r}", "is not known", f"Use one of {', '.join(NAMES)}.")

@@ -1,0 +1,54 @@
+"""Cells of crystals: to and from phonopy, and the number of atoms in the primitive one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from cloud_model.crystals import Crystal
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
+SYMPREC = 0.01  # Angstrom, as in SCOPE
+
+
+def unit_cell(phonon: Phonopy) -> Crystal:
+    """Read the unit cell of phonons, in Angstrom whatever units the force code works in."""
+    from phonopy.interface.calculator import get_calculator_physical_units
+
+    cell = phonon.unitcell
+    angstrom = get_calculator_physical_units(phonon.calculator).distance_to_A
+    return Crystal(angstrom * cell.cell, cell.scaled_positions, cell.numbers, cell.formula)
+
+
+def to_phonopy(crystal: Crystal) -> PhonopyAtoms:
+    """Cell in phonopy's form."""
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    return PhonopyAtoms(cell=crystal.lattice, scaled_positions=crystal.positions, numbers=crystal.numbers)
+
+
+def atoms_in_primitive_cell(crystal: Crystal) -> int:
+    """Count the atoms of the primitive cell, whichever cell the crystal is given in."""
+    from phonopy.structure.cells import guess_primitive_matrix
+
+    share = np.linalg.det(guess_primitive_matrix(to_phonopy(crystal), symprec=SYMPREC))
+    return round(share * len(crystal.numbers))
+
+
+def formula(crystal: Crystal) -> str:
+    """Write the reduced chemical formula."""
+    from pymatgen.core import Composition, Element
+
+    counts = Counter(Element.from_Z(number) for number in crystal.numbers)
+    return str(Composition(counts).reduced_formula)
+
+
+def composition(crystal: Crystal) -> dict[int, Fraction]:
+    """Share of each element, by atomic number."""
+    counts = Counter(int(number) for number in crystal.numbers)
+    return {number: Fraction(count, counts.total()) for number, count in counts.items()}

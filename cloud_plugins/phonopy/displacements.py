@@ -1,0 +1,174 @@
+"""Phonons of a crystal from the forces that an ASE calculator gives on displaced supercells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from cloud_model.crystals import Crystal
+from numpy.typing import ArrayLike
+
+from cloud_model.errors import ArgumentError, PhononError
+from cloud_plugins.phonopy.cells import SYMPREC, to_phonopy
+from cloud_plugins.phonopy.spectrum import Array
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+    from phonopy import Phonopy
+
+BornCharges = tuple[ArrayLike, ArrayLike]
+
+_DISPLACEMENT = 0.01  # Angstrom
+_RELAXED_FORCE = 0.001  # eV/Angstrom
+_RELAXATION_STEPS = 500
+
+
+def calculate_phonons(
+    crystal: Crystal,
+    calculator: Calculator,
+    *,
+    supercell_length: float = 10.0,
+    relax: bool = False,
+    born: BornCharges | None = None,
+    cache: str | Path | None = None,
+) -> tuple[Phonopy, float]:
+    """Force constants by finite displacements.
+
+    The supercell repeats the conventional cell, so that every cell of one crystal gives the same phonons.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        Any cell of the crystal.
+    calculator : ase Calculator
+        Gives forces, and stresses if `relax`.
+    supercell_length : float
+        No axis of the supercell is shorter, Angstrom.
+    relax : bool
+        Whether cell and positions are relaxed first, their symmetry kept.
+    born : tuple of array_like, optional
+        Born effective charges, e, shape (n_atoms, 3, 3), in the order and axes of the crystal, and the
+        high-frequency dielectric tensor, shape (3, 3), for the non-analytical correction.
+    cache : path, optional
+        Directory in which forces are kept; a calculation that was cut off goes on from there.
+
+    Returns
+    -------
+    tuple of phonopy.Phonopy and float
+        Phonons with symmetrised force constants, and the largest force on an undisplaced atom, eV/Angstrom.
+
+    Raises
+    ------
+    PhononError
+        The calculator fails, or the relaxation does not end.
+    """
+    from ase import Atoms
+    from joblib import Memory
+    from tqdm import tqdm
+
+    from phonopy import Phonopy
+
+    standard = _standardise(crystal)
+    atoms = Atoms(
+        standard.std_types, cell=standard.std_lattice, scaled_positions=standard.std_positions, pbc=True
+    )
+    with _calculator_errors(calculator):
+        if relax:
+            _relax(atoms, calculator)
+        atoms.calc = calculator
+        residual = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+        # two models of one class differ in nothing but what they predict
+        identity = f"{type(calculator).__name__} {atoms.get_potential_energy():.6g} eV"
+
+    cell = Crystal(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, crystal.label)
+    repeats = np.ceil(supercell_length / atoms.cell.lengths()).astype(int)
+    phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix="auto", symprec=SYMPREC / 10)
+    phonon.generate_displacements(distance=_DISPLACEMENT)
+
+    forces = Memory(cache, verbose=0).cache(_forces, ignore=["calculator"])
+    supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.label}", disable=None)
+    with _calculator_errors(calculator):
+        phonon.forces = [forces(s.numbers, s.cell, s.positions, identity, calculator) for s in supercells]
+    phonon.produce_force_constants()
+    phonon.symmetrize_force_constants(show_drift=False)
+    if born is not None:
+        phonon.nac_params = _nac_params(born, standard, phonon)
+    return phonon, residual
+
+
+def _standardise(crystal: Crystal) -> Any:
+    """Symmetry dataset of spglib; its ``std_`` fields hold the conventional cell."""
+    import spglib
+
+    cell = (crystal.lattice, crystal.positions, crystal.numbers)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    if dataset is None:
+        raise PhononError(crystal.label, "its symmetry was not found", "Check for atoms that overlap.")
+    return dataset
+
+
+def _relax(atoms: Atoms, calculator: Calculator) -> None:
+    from ase.constraints import FixSymmetry
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import LBFGS
+
+    atoms.calc = calculator
+    atoms.set_constraint(FixSymmetry(atoms, symprec=SYMPREC))
+    optimizer = LBFGS(FrechetCellFilter(atoms), logfile=None)
+    if not optimizer.run(fmax=_RELAXED_FORCE, steps=_RELAXATION_STEPS):
+        raise PhononError(
+            str(atoms.symbols),
+            f"did not relax in {_RELAXATION_STEPS} steps",
+            "Relax it first, or use relax=False.",
+        )
+    atoms.set_constraint()
+
+
+def _forces(numbers: Array, cell: Array, positions: Array, identity: str, calculator: Calculator) -> Array:
+    from ase import Atoms
+
+    return np.asarray(Atoms(numbers, positions, cell=cell, pbc=True, calculator=calculator).get_forces())
+
+
+def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> dict[str, Array]:
+    """Symmetrised charges, turned from the given cell into the axes and order of the conventional one."""
+    from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
+
+    charges, dielectric = (np.asarray(tensors, dtype=float) for tensors in born)
+    n_atoms = len(standard.mapping_to_primitive)
+    if charges.shape != (n_atoms, 3, 3) or dielectric.shape != (3, 3):
+        raise ArgumentError(
+            "born",
+            f"has arrays of shapes {charges.shape} and {dielectric.shape}",
+            f"Give Born charges of shape ({n_atoms}, 3, 3) and a dielectric tensor of shape (3, 3).",
+        )
+    first = {orbit: atom for atom, orbit in reversed(list(enumerate(standard.mapping_to_primitive)))}
+    order = [first[orbit] for orbit in standard.std_mapping_to_primitive]
+    rotation = standard.std_rotation_matrix
+    charges, dielectric = symmetrize_borns_and_epsilon(
+        rotation @ charges[order] @ rotation.T,
+        rotation @ dielectric @ rotation.T,
+        phonon.unitcell,
+        primitive_matrix=phonon.primitive_matrix,
+        symprec=SYMPREC,
+    )
+    return {"born": charges, "dielectric": dielectric}
+
+
+@contextmanager
+def _calculator_errors(calculator: Calculator) -> Iterator[None]:
+    try:
+        yield
+    except PhononError:
+        raise
+    except Exception as error:  # a calculator wraps any program and may raise anything
+        raise PhononError(
+            f"calculator {type(calculator).__name__}",
+            f"failed: {error}",
+            "Use one that covers these elements.",
+        ) from error

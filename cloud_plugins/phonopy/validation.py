@@ -1,0 +1,148 @@
+"""Validation of CLOUD's heat capacity: one call for every kind of phonon reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from cloud_model.crystals import Crystal, read_crystal
+from numpy.typing import ArrayLike
+
+from cloud_model.errors import ArgumentError, PhononError
+from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, composition, formula
+from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+from cloud_plugins.phonopy.displacements import BornCharges
+from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
+from cloud_plugins.phonopy.spectrum import Array
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+    from cloud_model import CloudModel
+
+DEFAULT_TEMPERATURES = np.arange(0.0, 1001.0, 10.0)
+
+
+def validate_heat_capacity(
+    reference: Any,
+    crystal: Any = None,
+    *,
+    model: CloudModel | None = None,
+    calculator: Calculator | str | None = None,
+    temperatures: ArrayLike = DEFAULT_TEMPERATURES,
+    allow_unstable: bool = False,
+    supercell_length: float = 10.0,
+    relax: bool = False,
+    born: BornCharges | None = None,
+    cache: str | Path | None = None,
+) -> HeatCapacityValidation:
+    """Compare CLOUD's heat capacity with that of harmonic phonons.
+
+    Parameters
+    ----------
+    reference : phonopy.Phonopy, path, density of states or crystal
+        Harmonic phonons, as one of
+
+        - a Phonopy object with force constants;
+        - a path to ``phonopy_params.yaml`` or ``phonopy.yaml``, plain or compressed, with FORCE_SETS,
+          FORCE_CONSTANTS and BORN beside it if they are not inside, or to a directory that holds it;
+        - a density of states: pymatgen's PhononDos or CompletePhononDos, a tuple (frequencies, densities,
+          unit) with a unit of THz, cm^-1, meV or eV, an NCrystal Info or the name of an NCrystal material;
+        - a crystal (ASE Atoms, pymatgen Structure, path to a structure file), with a calculator.
+    crystal : crystal or SCOPE string, optional
+        What CLOUD predicts, if not the unit cell of the reference. Needed where a density of states has none.
+    model : CloudModel, optional
+        The default checkpoint if left out.
+    calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
+        Gives the forces on displaced supercells of the crystal; by default the one attached to the Atoms.
+    temperatures : array_like
+        Temperatures, K, shape (nT,); by default 0 to 1000 K in steps of 10 K.
+    allow_unstable : bool
+        Whether crystals with imaginary modes are compared all the same, without those modes.
+    supercell_length, relax, born, cache
+        For `calculator`; see `cloud_plugins.phonopy.displacements.calculate_phonons`.
+
+    Returns
+    -------
+    HeatCapacityValidation
+        Both sides, their differences, and the least error that one Debye temperature could have.
+
+    Raises
+    ------
+    PhononError
+        The reference cannot be read, is unstable, or is not of this crystal.
+    ArgumentError
+        An argument is out of its range or missing.
+    """
+    temperatures = _checked_temperatures(temperatures)
+    calculator = calculator or getattr(reference, "calc", None)
+    if calculator is None:
+        phonons = read_reference(reference, temperatures)
+    else:
+        phonons = from_calculator(
+            read_crystal(reference),
+            calculator,
+            temperatures,
+            supercell_length=supercell_length,
+            relax=relax,
+            born=born,
+            cache=cache,
+        )
+    if not (phonons.spectrum.stable or allow_unstable):
+        raise _unstable(phonons)
+
+    described = phonons.crystal if crystal is None else crystal
+    if described is None:
+        raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
+    cell = None if isinstance(described, str) and "|" in described else read_crystal(described)
+    if cell is not None:
+        _check_same_crystal(cell, phonons)
+    if model is None:
+        from cloud_model import CloudModel
+
+        model = CloudModel.from_pretrained()
+    return HeatCapacityValidation(
+        formula=str(described) if cell is None else formula(cell),
+        source=phonons.source,
+        spectrum=phonons.spectrum,
+        cloud=model.thermodynamics(described, temperatures),
+        n_atoms_primitive=None if cell is None else atoms_in_primitive_cell(cell),
+        n_atoms_cell=None if cell is None else len(cell.numbers),
+        n_q_points=None if phonons.mesh is None else phonons.mesh.n_points,
+        mesh_change=None if phonons.mesh is None else phonons.mesh.change,
+        warnings=(*phonons.warnings, *_imaginary_modes(phonons)),
+    )
+
+
+def _checked_temperatures(temperatures: ArrayLike) -> Array:
+    checked = np.atleast_1d(np.asarray(temperatures, dtype=float))
+    if checked.ndim != 1 or checked.size == 0 or not (np.isfinite(checked) & (checked >= 0)).all():
+        raise ArgumentError(
+            "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
+        )
+    return checked
+
+
+def _unstable(phonons: Reference) -> PhononError:
+    lowest = ", ".join(f"{frequency:.1f}" for frequency in phonons.spectrum.lowest_frequencies(3))
+    return PhononError(
+        phonons.source,
+        f"the crystal is unstable: {phonons.spectrum.imaginary_share:.1%} of its modes are imaginary, "
+        f"the lowest at {lowest} THz (negative for imaginary)",
+        "Relax it into a stable structure, or use allow_unstable=True to leave these modes out.",
+    )
+
+
+def _imaginary_modes(phonons: Reference) -> list[str]:
+    share = phonons.spectrum.imaginary_share
+    return [f"{share:.3%} of the modes are imaginary and left out"] if share else []
+
+
+def _check_same_crystal(cell: Crystal, phonons: Reference) -> None:
+    if phonons.crystal is not None and composition(cell) != composition(phonons.crystal):
+        raise PhononError(
+            phonons.source,
+            f"is of {formula(phonons.crystal)}, not of {formula(cell)}",
+            "Pass the crystal of the phonons.",
+        )
