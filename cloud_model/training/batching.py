@@ -37,7 +37,9 @@ def bucketed_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _cut(rows: NDArray[np.int64], lengths: NDArray[np.integer], tokens_per_batch: int) -> Sequence[NDArray[np.int64]]:
+def _cut(
+    rows: NDArray[np.int64], lengths: NDArray[np.integer], tokens_per_batch: int
+) -> Sequence[NDArray[np.int64]]:
     """Cut rows, sorted by length, so that no batch holds more than its tokens."""
     cuts, first = [], 0
     for i, row in enumerate(rows):

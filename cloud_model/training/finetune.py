@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from cloud_model.predictor import Output, Predictor, run_heads
 from cloud_model.properties import ScalarTarget
 from cloud_model.tokenizer import TokenBatch, Tokens
 from cloud_model.training.batching import bucketed_batches
-from cloud_model.training.loop import Metrics, Schedule, train
+from cloud_model.training.loop import Metrics, Schedule, parameter_groups, train
 
 FLOOR = 0.02  # J/(mol-atom K), the smallest error that the heat capacity is given credit for
 
@@ -34,21 +35,41 @@ class Labels:
         K.
     heat_capacities : ndarray, shape (n, nT)
         J/(mol-atom K).
+    internal_energies : ndarray, shape (n, nT), optional
+        J/mol-atom, zero-point energy included; of crystals that have a heat capacity.
     """
 
     scalars: NDArray[np.float64]
     temperatures: NDArray[np.float64]
     heat_capacities: NDArray[np.float64]
+    internal_energies: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.scalars)
 
+    def __getitem__(self, rows: NDArray[np.int64]) -> Labels:
+        energies = self.internal_energies
+        return Labels(
+            self.scalars[rows],
+            self.temperatures[rows],
+            self.heat_capacities[rows],
+            None if energies is None else energies[rows],
+        )
 
-def mixture_heat_capacity(spectra: Spectra, temperatures: Tensor) -> Tensor:
-    """Heat capacity of mixtures of Debye spectra, J/(mol-atom K).
+    @classmethod
+    def of_scalars(cls, scalars: NDArray[np.float64]) -> Labels:
+        """Labels without thermodynamics; scalars of shape (n, number of scalar properties)."""
+        none = np.empty((len(scalars), 0))
+        return cls(scalars, none, none)
+
+
+def mixture(function: Callable[[Tensor, Tensor], Tensor], spectra: Spectra, temperatures: Tensor) -> Tensor:
+    """A thermodynamic function of mixtures of Debye spectra.
 
     Parameters
     ----------
+    function : callable
+        Of `cloud_model.debye`.
     spectra : Spectra
         Of a batch of crystals.
     temperatures : Tensor
@@ -57,19 +78,56 @@ def mixture_heat_capacity(spectra: Spectra, temperatures: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Shape (batch, nT).
+        Shape (batch, nT), in the unit of `function`.
     """
-    modes = debye.heat_capacity(spectra.debye_temperatures[:, None, :], temperatures[:, :, None])
-    return (modes * spectra.weights[:, None, :]).sum(-1)
+    terms = function(spectra.debye_temperatures[:, None, :], temperatures[:, :, None])
+    return (terms * spectra.weights[:, None, :]).sum(-1)
+
+
+def mixture_heat_capacity(spectra: Spectra, temperatures: Tensor) -> Tensor:
+    """Heat capacity of mixtures of Debye spectra, J/(mol-atom K), as `mixture`."""
+    return mixture(debye.heat_capacity, spectra, temperatures)
 
 
 def thermal_sensitivity(spectra: Spectra, temperatures: Tensor, step: float = 0.01) -> Tensor:
     """Change of the heat capacity when all Debye temperatures of a crystal grow by a small relative amount."""
     up, down = (
-        mixture_heat_capacity(spectra._replace(debye_temperatures=spectra.debye_temperatures * factor), temperatures)
+        mixture_heat_capacity(
+            spectra._replace(debye_temperatures=spectra.debye_temperatures * factor), temperatures
+        )
         for factor in (1 + step, 1 - step)
     )
     return (up - down).abs() / (2 * step)
+
+
+class Batch(NamedTuple):
+    """Labels of a batch as tensors, NaN where there is none; scalars are normalised."""
+
+    scalars: Tensor
+    temperatures: Tensor
+    heat_capacities: Tensor
+    internal_energies: Tensor | None
+    weights: Tensor
+
+    @classmethod
+    def of(cls, labels: Labels, scalars: Tensor, weights: NDArray[np.float64] | None) -> Batch:
+        """All labels as one batch, to be indexed by `rows`."""
+
+        def tensor(values: NDArray[np.float64]) -> Tensor:
+            return torch.from_numpy(values).float()
+
+        energies = labels.internal_energies
+        return cls(
+            scalars,
+            tensor(labels.temperatures),
+            tensor(labels.heat_capacities),
+            None if energies is None else tensor(energies),
+            torch.ones(len(labels)) if weights is None else tensor(np.asarray(weights)),
+        )
+
+    def rows(self, index: NDArray[np.int64] | Tensor) -> Batch:
+        """The labels of some rows."""
+        return Batch(*(None if part is None else part[index] for part in self))
 
 
 class MultiTaskLoss(nn.Module):
@@ -88,18 +146,18 @@ class MultiTaskLoss(nn.Module):
         self.register_buffer("weights", weights)
         self.heat_capacity_weight = heat_capacity_weight
 
-    def forward(self, output: Output, scalars: Tensor, temperatures: Tensor, heat_capacities: Tensor) -> Tensor:
-        """Loss of a batch: sum over its labels, divided by its size."""
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        """Loss of a batch: weighted sum over its labels, divided by its size."""
         total = torch.zeros(())
         if output.scalars is not None:
-            known = ~scalars.isnan()
-            residual = (output.scalars.value - scalars.nan_to_num()).abs()
+            known = ~batch.scalars.isnan()
+            residual = (output.scalars.value - batch.scalars.nan_to_num()).abs()
             likelihood = laplace_likelihood(residual.detach(), output.scalars.scale)
-            total = total + ((residual + likelihood) * self.weights * known).sum()
-        if output.spectra is not None and (rows := ~heat_capacities.isnan().all(1)).any():
+            total = total + ((residual + likelihood) * self.weights * known * batch.weights[:, None]).sum()
+        if output.spectra is not None and (rows := ~batch.heat_capacities.isnan().all(1)).any():
             spectra = Spectra(*(part[rows] for part in output.spectra))
-            total = total + self.heat_capacity_weight * _curve_loss(spectra, temperatures[rows], heat_capacities[rows])
-        return total / len(scalars)
+            total = total + self.heat_capacity_weight * _curve_loss(spectra, batch.rows(rows))
+        return total / len(batch.scalars)
 
 
 def laplace_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
@@ -108,16 +166,25 @@ def laplace_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
     return residual / width + width.log()
 
 
-def _curve_loss(spectra: Spectra, temperatures: Tensor, heat_capacities: Tensor) -> Tensor:
-    known = ~heat_capacities.isnan()
-    temperatures = torch.where(known, temperatures, 300.0)
-    residual = (mixture_heat_capacity(spectra, temperatures) - heat_capacities.nan_to_num()).abs()
-    typical = Spectra(torch.full_like(spectra.spread, 350.0)[:, None], torch.ones_like(spectra.spread)[:, None], spectra.spread)
+def _curve_loss(spectra: Spectra, batch: Batch) -> Tensor:
+    known = ~batch.heat_capacities.isnan()
+    temperatures = torch.where(known, batch.temperatures, 300.0)
+    residual = (mixture_heat_capacity(spectra, temperatures) - batch.heat_capacities.nan_to_num()).abs()
+    typical = Spectra(
+        torch.full_like(spectra.spread, 350.0)[:, None],
+        torch.ones_like(spectra.spread)[:, None],
+        spectra.spread,
+    )
     unit = 0.3 * thermal_sensitivity(typical, temperatures) + 0.1
     with torch.no_grad():
         sensitivity = thermal_sensitivity(spectra, temperatures)
     likelihood = laplace_likelihood(residual.detach(), sensitivity * spectra.spread[:, None] + FLOOR)
-    return ((residual / unit + 0.1 * likelihood) * known).sum() / known.sum(1).float().mean()
+    loss = residual / unit + 0.1 * likelihood
+    if batch.internal_energies is not None:
+        energy = mixture(debye.internal_energy, spectra, temperatures)
+        missing = (energy - batch.internal_energies).abs().nan_to_num()
+        loss = loss + missing / (unit * temperatures.clamp(min=100.0))
+    return (loss * known * batch.weights[:, None]).sum() / known.sum(1).float().mean()
 
 
 def finetune(
@@ -133,6 +200,10 @@ def finetune(
     heat_capacity_weight: float = 1.0,
     repeats: NDArray[np.int64] | None = None,
     tokens_per_batch: int = 4096,
+    sample_weights: NDArray[np.float64] | None = None,
+    encoder_rate: float = 1.0,
+    layer_decay: float = 1.0,
+    patience: int | None = None,
 ) -> list[Metrics]:
     """Train encoder and heads together, in place, resuming from `directory` if training began there.
 
@@ -160,15 +231,22 @@ def finetune(
         How often each crystal is seen in an epoch; once if left out.
     tokens_per_batch : int
         Upper bound of rows times longest row of a batch.
+    sample_weights : ndarray of float, optional
+        Weight of each crystal in the loss; one if left out.
+    encoder_rate : float
+        Learning rate of the encoder's last layer over that of the heads; 0 freezes the encoder.
+    layer_decay : float
+        Learning rate of each layer of the encoder over that of the next; the embeddings are the first layer.
+    patience : int, optional
+        Stop after this many epochs without a lower validation error and keep the best epoch; needs `validation`.
 
     Returns
     -------
     list of dict
-        The metrics of each epoch.
+        The metrics of each epoch; ``validation_error`` is the mean absolute error over all labels in normalised
+        units (one for 1 J/(mol-atom K) of heat capacity).
     """
-    normalised = _normalised(targets, labels.scalars)
-    temperatures = torch.from_numpy(labels.temperatures).float()
-    heat_capacities = torch.from_numpy(labels.heat_capacities).float()
+    batch_labels = Batch.of(labels, _normalised(targets, labels.scalars), sample_weights)
     criterion = MultiTaskLoss(torch.tensor(task_weights or [1.0] * len(targets)), heat_capacity_weight)
     rows = np.arange(len(tokens)) if repeats is None else np.repeat(np.arange(len(tokens)), repeats)
     lengths = np.array([len(tokens[row].ids) for row in rows])
@@ -181,14 +259,55 @@ def finetune(
         batch = TokenBatch.collate([tokens[row] for row in batch_rows])
         output = module(batch)
         with torch.autocast("cpu", enabled=False):
-            value = criterion(output, normalised[batch_rows], temperatures[batch_rows], heat_capacities[batch_rows])
+            value = criterion(output, batch_labels.rows(batch_rows))
         return value, int(batch.mask.sum())
 
     def validate(module: nn.Module) -> Metrics:
         assert validation is not None and isinstance(module, Predictor)  # noqa: S101
         return errors(module, targets, *validation)
 
-    return train(predictor, epoch_batches, loss, schedule, directory, validate=validate if validation else None)
+    return train(
+        predictor,
+        epoch_batches,
+        loss,
+        schedule,
+        directory,
+        groups=layer_groups(predictor, schedule, encoder_rate, layer_decay),
+        validate=validate if validation else None,
+        patience=patience,
+    )
+
+
+def layer_groups(
+    predictor: Predictor, schedule: Schedule, encoder_rate: float, layer_decay: float
+) -> list[dict[str, Any]]:
+    """Parameter groups whose learning rates fall from the heads to the embeddings.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Its encoder is frozen if `encoder_rate` is 0.
+    schedule : Schedule
+        Gives the learning rate of the heads, and the weight decay.
+    encoder_rate, layer_decay : float
+        As in `finetune`.
+    """
+    encoder = predictor.encoder
+    layers = [*encoder.encoder["layer"]]
+    encoder.requires_grad_(encoder_rate > 0)
+    heads = [head for head in (predictor.scalars, predictor.thermodynamics) if head is not None]
+    rated = [(head, 1.0) for head in heads]
+    rated += [
+        (layer, encoder_rate * layer_decay**i)
+        for i, layer in enumerate([*reversed(layers), encoder.embeddings])
+    ]
+    return [
+        group | {"lr": rate * schedule.learning_rate}
+        for module, rate in rated
+        if rate > 0
+        for group in parameter_groups(module, schedule.weight_decay)
+        if group["params"]
+    ]
 
 
 def _normalised(targets: Mapping[str, ScalarTarget], scalars: NDArray[np.float64]) -> Tensor:
@@ -203,14 +322,18 @@ def errors(
     """Mean absolute errors in physical units; of the heat capacity at each temperature of the labels."""
     output = run_heads(predictor, tokens)
     metrics: Metrics = {}
+    normalised = np.empty(0)
     if output.scalars is not None:
         value, scale = (part.double().numpy() for part in output.scalars)
         for i, (name, target) in enumerate(targets.items()):
-            predicted, _ = target.physical(value[:, i], scale[:, i])
             label = labels.scalars[:, i]
+            if np.isnan(label).all():
+                continue
+            predicted, _ = target.physical(value[:, i], scale[:, i])
             metrics[name] = float(np.nanmean(np.abs(predicted - label)))
             if target.transform == "log10":
                 metrics[f"log10({name})"] = float(np.nanmean(np.abs(np.log10(predicted) - np.log10(label))))
+            normalised = np.append(normalised, np.abs(value[:, i] - target.normalise(label)))
     if output.spectra is not None:
         rows = ~np.isnan(labels.heat_capacities).all(1)
         spectra = Spectra(*(part[torch.from_numpy(rows)].double() for part in output.spectra))
@@ -219,4 +342,6 @@ def errors(
         for temperature in np.unique(labels.temperatures[rows]):
             at = labels.temperatures[rows] == temperature
             metrics[f"heat_capacity_per_atom({temperature:g} K)"] = float(np.nanmean(residual[at]))
+        normalised = np.append(normalised, residual)
+    metrics["validation_error"] = float(np.nanmean(normalised))
     return metrics

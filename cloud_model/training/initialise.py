@@ -37,7 +37,9 @@ def initialise_tokens(embedding: nn.Embedding, tokenizer: Tokenizer) -> None:
         ids = list(rows)
         if kind not in _FEATURES:
             continue
-        features = torch.from_numpy(_standardise([_FEATURES[kind](tokenizer.vocabulary[i]) for i in ids])).float()
+        features = torch.from_numpy(
+            _standardise([_FEATURES[kind](tokenizer.vocabulary[i]) for i in ids])
+        ).float()
         projection = torch.randn(features.shape[1], embedding.embedding_dim) / math.sqrt(features.shape[1])
         with torch.no_grad():
             noise = embedding.weight[ids]
@@ -63,7 +65,13 @@ def _element(symbol: str) -> list[float]:
     element = Element(symbol)
     shell = {"s": 0, "p": 1, "d": 2, "f": 3}[element.block]
     outer = [float(element.block == block) for block in "spdf"]
-    flags = [element.is_metal, element.is_transition_metal, element.is_lanthanoid, element.is_halogen, element.is_chalcogen]
+    flags = [
+        element.is_metal,
+        element.is_transition_metal,
+        element.is_lanthanoid,
+        element.is_halogen,
+        element.is_chalcogen,
+    ]
     numbers = [
         element.X,
         math.log(element.atomic_mass),
@@ -81,7 +89,11 @@ def _element(symbol: str) -> list[float]:
         min(element.common_oxidation_states, default=0),
         shell,
     ]
-    return [math.nan if number is None else float(number) for number in numbers] + outer + [float(f) for f in flags]
+    return (
+        [math.nan if number is None else float(number) for number in numbers]
+        + outer
+        + [float(f) for f in flags]
+    )
 
 
 def _position(symbol: str) -> list[float]:
@@ -96,12 +108,20 @@ def _count(token: str) -> list[float]:
 
 def _fraction(token: str) -> list[float]:
     value = float(token)
-    return [value, *(math.sin(math.pi * k * value) for k in (1, 2, 4)), *(math.cos(math.pi * k * value) for k in (1, 2, 4))]
+    return [
+        value,
+        *(math.sin(math.pi * k * value) for k in (1, 2, 4)),
+        *(math.cos(math.pi * k * value) for k in (1, 2, 4)),
+    ]
 
 
 def _generators(token: str) -> list[float]:
     """How often each character of de Graef's encoding occurs, and the number of generators."""
-    return [*(float(token.count(character)) for character in "abcdefghijklmnABCDEFGOXYZ"), float(token[0]), float(token[1])]
+    return [
+        *(float(token.count(character)) for character in "abcdefghijklmnABCDEFGOXYZ"),
+        float(token[0]),
+        float(token[1]),
+    ]
 
 
 _FEATURES = {

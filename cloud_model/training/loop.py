@@ -63,6 +63,7 @@ def train(
     *,
     groups: list[dict[str, Any]] | None = None,
     validate: Callable[[nn.Module], Metrics] | None = None,
+    patience: int | None = None,
 ) -> list[Metrics]:
     """Train a model in place, resuming from `directory` if training began there.
 
@@ -82,6 +83,8 @@ def train(
         Parameter groups of the optimiser, if the model's are not to be treated alike.
     validate : callable, optional
         Model -> metrics, called after each epoch.
+    patience : int, optional
+        Stop after this many epochs without a lower ``validation_error``, and return to the weights of the lowest.
 
     Returns
     -------
@@ -95,16 +98,21 @@ def train(
         groups or parameter_groups(model, schedule.weight_decay), lr=schedule.learning_rate, fused=True
     )
     rates = LambdaLR(optimiser, lambda step: learning_rate_factor(step, total, schedule.warmup))
-    state = _Resumable(directory, model, optimiser, rates)
+    best = _Best(model, patience)
+    state = _Resumable(directory, model, optimiser, rates, best)
     history = state.load()
     torch.manual_seed(schedule.seed + 1_000_003 * state.step)
 
     progress = tqdm(total=total, initial=state.step, unit="step", disable=None, mininterval=1)
     for epoch, batches in _remaining_epochs(epoch_batches, schedule.epochs, state.step, steps_per_epoch):
+        if best.is_over:
+            break
         model.train()
         started, tokens, losses = time.monotonic(), 0, []
         for batch in batches:
-            with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=schedule.bfloat16):
+            with torch.autocast(
+                next(model.parameters()).device.type, torch.bfloat16, enabled=schedule.bfloat16
+            ):
                 value, count = loss(model, batch)
             value.backward()
             nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_norm)
@@ -129,8 +137,12 @@ def train(
         history.append(metrics)
         (directory / METRICS).write_text("".join(json.dumps(line) + "\n" for line in history))
         progress.set_postfix(loss=f"{metrics['loss']:.4f}")
+        best.update(metrics)
         state.save(history)
+        if best.is_over:
+            break
     progress.close()
+    best.restore()
     model.eval()
     return history
 
@@ -158,6 +170,39 @@ def _remaining_epochs(
     for epoch in range(first, epochs):
         yield epoch, epoch_batches(epoch)[skipped:]
         skipped = 0
+
+
+class _Best:
+    """The weights of the epoch with the lowest ``validation_error``, kept if there is a patience to run out of."""
+
+    def __init__(self, model: nn.Module, patience: int | None) -> None:
+        self.model = model
+        self.patience = patience
+        self.error = math.inf
+        self.waited = 0
+        self.weights: dict[str, Tensor] = {}
+
+    @property
+    def is_over(self) -> bool:
+        return self.patience is not None and self.waited >= self.patience
+
+    def update(self, metrics: Metrics) -> None:
+        if self.patience is None:
+            return
+        self.waited += 1
+        if metrics["validation_error"] < self.error:
+            self.error, self.waited = metrics["validation_error"], 0
+            self.weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+
+    def restore(self) -> None:
+        if self.weights:
+            self.model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"error": self.error, "waited": self.waited, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.error, self.waited, self.weights = state["error"], state["waited"], state["weights"]
 
 
 class _Resumable:

@@ -80,12 +80,17 @@ def pretrain(
     masking = Masking(tokenizer)
     tokens = [tokenizer.encode(text) for text in texts]
     lengths = np.array([len(row.ids) for row in tokens])
-    held_out = [TokenBatch.collate([tokenizer.encode(text) for text in chunk]) for chunk in _chunks(validation, 256)]
+    held_out = [
+        TokenBatch.collate([tokenizer.encode(text) for text in chunk]) for chunk in _chunks(validation, 256)
+    ]
 
     def epoch_batches(epoch: int) -> list[tuple[int, np.ndarray]]:
         rng = np.random.default_rng([schedule.seed, epoch])
         batches = bucketed_batches(lengths, tokens_per_batch, rng)
-        return [(seed, rows) for seed, rows in zip(rng.integers(2**62, size=len(batches)).tolist(), batches, strict=True)]
+        return [
+            (seed, rows)
+            for seed, rows in zip(rng.integers(2**62, size=len(batches)).tolist(), batches, strict=True)
+        ]
 
     def loss(module: nn.Module, item: tuple[int, np.ndarray]) -> tuple[Tensor, int]:
         seed, rows = item
