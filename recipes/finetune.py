@@ -1,0 +1,123 @@
+"""Fine-tune a pretrained encoder to all properties at once; one run makes one member of an ensemble.
+
+    python recipes/finetune.py DATA PRETRAINED RUN --seed 0
+
+Interrupted runs resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cloud_model.encoder import EncoderConfig
+from cloud_model.predictor import Predictor
+from cloud_model.properties import SCALARS, ScalarTarget
+from cloud_model.tokenizer import Tokenizer
+from cloud_model.training.finetune import Labels, finetune
+from cloud_model.training.loop import Schedule
+
+SPECTRA = 4
+LOGARITHMIC = {
+    *("debye_temperature", "thermal_conductivity", "thermal_expansion", "refractive_index", "max_phonon_frequency"),
+    *("bulk_modulus", "shear_modulus", "bulk_modulus_mp", "shear_modulus_mp", "volume_per_atom"),
+}
+NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("pretrained", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="predictor.pt to start from, instead of fresh heads")
+    arguments = parser.parse_args()
+
+    table = pd.read_parquet(arguments.data / "labels.parquet")
+    training, validation = table[table.split == "train"], table[table.split == "validation"]
+    tokenizer = read_tokenizer(arguments.pretrained)
+    targets = scalar_targets(training)
+    predictor = build_predictor(len(tokenizer), len(targets))
+    torch.manual_seed(arguments.seed)
+    if arguments.start:
+        predictor.load_state_dict(torch.load(arguments.start, weights_only=True))
+    else:
+        predictor = build_predictor(len(tokenizer), len(targets))
+        predictor.encoder.load_state_dict(torch.load(arguments.pretrained / "encoder.pt", weights_only=True))
+
+    schedule = Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed)
+    finetune(
+        predictor,
+        targets,
+        [tokenizer.encode(text) for text in training.scope],
+        labels_of(training, list(targets)),
+        schedule,
+        arguments.run,
+        validation=([tokenizer.encode(text) for text in validation.scope], labels_of(validation, list(targets))),
+        task_weights=task_weights(training, list(targets)),
+        heat_capacity_weight=6.0,
+        repeats=repeats(training),
+    )
+    torch.save(predictor.state_dict(), arguments.run / "predictor.pt")
+    described = {name: dataclasses.asdict(target) for name, target in targets.items()}
+    (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))
+
+
+def read_tokenizer(pretrained: Path) -> Tokenizer:
+    return Tokenizer((pretrained / "vocab.txt").read_text().splitlines(), 128)
+
+
+def build_predictor(vocabulary: int, scalars: int) -> Predictor:
+    config = EncoderConfig(
+        vocab_size=vocabulary, max_position_embeddings=128, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0
+    )
+    return Predictor(config, scalars, SPECTRA)
+
+
+def scalar_targets(training: pd.DataFrame) -> dict[str, ScalarTarget]:
+    """The properties that ship, then the auxiliary ones that only help to train."""
+    auxiliary = [name for name in training.columns if name not in {*NOT_SCALAR, *SCALARS}]
+    return {
+        name: ScalarTarget.fit(
+            training[name].to_numpy(float),
+            "log10" if name in LOGARITHMIC else "identity",
+            minimum=0.0 if name == "band_gap" else None,
+        )
+        for name in [*SCALARS, *auxiliary]
+    }
+
+
+def labels_of(rows: pd.DataFrame, scalars: list[str]) -> Labels:
+    width = max(len(curve) for curve in rows.temperatures if isinstance(curve, np.ndarray))
+    curves = np.full((2, len(rows), width), np.nan)
+    for i, pair in enumerate(zip(rows.temperatures, rows.heat_capacities, strict=True)):
+        if isinstance(pair[0], np.ndarray):
+            curves[:, i] = np.stack(pair)
+    return Labels(rows[scalars].to_numpy(float), *curves)
+
+
+def task_weights(training: pd.DataFrame, scalars: list[str]) -> list[float]:
+    """Scarce labels weigh more, auxiliary ones half."""
+    counts = training[scalars].notna().sum()
+    scarcity = np.minimum(np.sqrt(counts.max() / counts), 6.0)
+    return [float(scarcity[name]) * (1.0 if name in SCALARS else 0.5) for name in scalars]
+
+
+def repeats(training: pd.DataFrame) -> np.ndarray:
+    """Crystals with scarce labels are seen more often."""
+    twice = training[["debye_temperature", "refractive_index", "bulk_modulus_mp"]].notna().any(axis=1)
+    often = training.max_phonon_frequency.notna() | training.heat_capacities.notna()
+    return np.select([often, twice], [4, 2], 1)
+
+
+if __name__ == "__main__":
+    main()
