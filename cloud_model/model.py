@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cloud_model import debye
 from cloud_model.checkpoint import Checkpoint
+from cloud_model.collections import crystal_list, is_collection
 from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
 from cloud_model.heads import atom_pool, mean_pool
 from cloud_model.predictor import run_batched, run_heads
@@ -44,6 +45,9 @@ _VIBRATIONAL = {
 }
 _REMEMBERED = 65536  # SCOPE strings whose predictions are kept
 _STEP = 1e-3  # relative change of the Debye temperatures for the derivative behind an error bar
+
+# The threads of torch do not survive a fork; a child that waited for them would wait forever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,9 @@ class CloudModel:
 
         Parameters
         ----------
-        crystals : crystal or sequence of crystals
-            Each is an ASE Atoms, a pymatgen Structure, a path to a file that either reads, or a SCOPE string.
+        crystals : crystal or collection of crystals
+            A list, tuple, Series, one-column DataFrame or array. Each is an ASE Atoms, a pymatgen Structure, a
+            path to a file that either reads, or a SCOPE string.
         properties : str or sequence of str, optional
             Names from `properties`; all if left out.
         temperature : float
@@ -145,7 +150,7 @@ class CloudModel:
         Returns
         -------
         DataFrame
-            One row a crystal, with the index of `crystals` if it is a pandas Series. For each property a column
+            One row a crystal, with the index of `crystals` if it comes from pandas. For each property a column
             ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard error. Column
             ``error`` is None, or says why a row holds no predictions. Properties of a cell need a cell: they are
             NaN for a SCOPE string.
@@ -164,12 +169,12 @@ class CloudModel:
 
         names = self._names(properties)
         temperature = _temperature(temperature)
-        batch = _as_list(crystals)
+        batch = _batch(crystals)
         described = self.scopes(batch)
-        if not _is_collection(crystals) and isinstance(described[0], CloudError):
+        if not is_collection(crystals) and isinstance(described[0], CloudError):
             raise described[0]
         good, failures = self._tokenized(described)
-        if not _is_collection(crystals) and failures:
+        if not is_collection(crystals) and failures:
             raise failures[0]
         _warn(failures, len(batch))
         columns = self._columns([scope for scope, _ in good.values()], names, temperature)
@@ -179,7 +184,7 @@ class CloudModel:
             data[column] = np.full(len(batch), np.nan)
             data[column][rows] = values
         data["error"] = [str(failures[i]) if i in failures else None for i in range(len(batch))]
-        return pd.DataFrame(data, index=getattr(crystals, "index", None) if isinstance(crystals, pd.Series) else None)
+        return pd.DataFrame(data, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None)
 
     def embed(
         self, crystals: Any, pooling: Pooling = "mean", errors: Literal["raise", "nan"] = "raise"
@@ -207,7 +212,7 @@ class CloudModel:
         """
         if pooling not in _POOLING:
             raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
-        batch = _as_list(crystals)
+        batch = _batch(crystals)
         good, failures = self._tokenized(self.scopes(batch))
         if failures and errors == "raise":
             raise BatchError(failures, len(batch))
@@ -368,12 +373,8 @@ def _temperature(value: Any) -> float:
     return temperature
 
 
-def _is_collection(crystals: Any) -> bool:
-    return isinstance(crystals, list | tuple | Iterator) or hasattr(crystals, "tolist")
-
-
-def _as_list(crystals: Any) -> list[Any]:
-    return list(crystals) if _is_collection(crystals) else [crystals]
+def _batch(crystals: Any) -> list[Any]:
+    return crystal_list(crystals) if is_collection(crystals) else [crystals]
 
 
 def _warn(failures: Mapping[int, CloudError], total: int) -> None:
