@@ -46,12 +46,11 @@ def main() -> None:
     training, validation = table[table.split == "train"], table[table.split == "validation"]
     tokenizer = read_tokenizer(arguments.pretrained)
     targets = scalar_targets(training)
-    predictor = build_predictor(len(tokenizer), len(targets))
     torch.manual_seed(arguments.seed)
+    predictor = build_predictor(len(tokenizer), len(targets))
     if arguments.start:
         predictor.load_state_dict(torch.load(arguments.start, weights_only=True))
     else:
-        predictor = build_predictor(len(tokenizer), len(targets))
         predictor.encoder.load_state_dict(torch.load(arguments.pretrained / "encoder.pt", weights_only=True))
 
     schedule = Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed)
