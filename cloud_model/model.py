@@ -6,6 +6,8 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from cloud_model import debye
-from cloud_model.checkpoint import Checkpoint
+from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
 from cloud_model.collections import crystal_list, is_collection
+from cloud_model.elements import ELEMENT_RANK
 from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
 from cloud_model.heads import atom_pool, mean_pool
 from cloud_model.predictor import run_batched, run_heads
@@ -92,12 +95,15 @@ class CloudModel:
         self.symprec = checkpoint.config.symprec
         self._remembered: dict[str, _Raw] = {}
 
+    def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint]]:
+        return type(self), (self._checkpoint,)
+
     def __repr__(self) -> str:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str] | None = None) -> CloudModel:
-        """Load a checkpoint.
+        """Load a checkpoint; models of the same checkpoint share their weights.
 
         Parameters
         ----------
@@ -110,7 +116,8 @@ class CloudModel:
         CheckpointError
             If there is no such checkpoint, or it is damaged, unsafe or incompatible.
         """
-        return cls(Checkpoint.load(resolve(name)))
+        directory = resolve(name)
+        return cls(_load(directory, *(_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))))
 
     @property
     def properties(self) -> Mapping[str, PropertyInfo]:
@@ -122,6 +129,11 @@ class CloudModel:
         """Columns of `embed`."""
         return self._checkpoint.config.encoder.hidden_size * len(self._checkpoint.members)
 
+    @property
+    def elements(self) -> frozenset[str]:
+        """Symbols of the elements that it knows."""
+        return frozenset(self._checkpoint.tokenizer.vocabulary) & ELEMENT_RANK.keys()
+
     def scopes(self, crystals: Any) -> list[Scope | CloudError]:
         """SCOPE of each crystal in the dialect of this model; in place of a bad crystal, its error.
 
@@ -132,8 +144,31 @@ class CloudModel:
         """
         return scopes(crystals, self.dialect, self.symprec)
 
+    def tokens(self, crystals: Any) -> list[Tokens]:
+        """Token ids of each crystal, what the network is trained on.
+
+        Parameters
+        ----------
+        crystals : crystal or collection of crystals
+            As in `predict`.
+
+        Raises
+        ------
+        BatchError
+            If crystals cannot be read; its ``failures`` names each.
+        """
+        batch = _batch(crystals)
+        good, failures = self._tokenized(self.scopes(batch))
+        if failures:
+            raise BatchError(failures, len(batch))
+        return [tokens for _, tokens in good.values()]
+
     def predict(
-        self, crystals: Any, properties: str | Sequence[str] | None = None, temperature: float = 300.0
+        self,
+        crystals: Any,
+        properties: str | Sequence[str] | None = None,
+        temperature: float = 300.0,
+        errors: Literal["raise", "nan"] = "nan",
     ) -> pd.DataFrame:
         """Predict properties of crystals.
 
@@ -146,6 +181,9 @@ class CloudModel:
             Names from `properties`; all if left out.
         temperature : float
             Of the thermodynamic properties, K.
+        errors : {'raise', 'nan'}
+            What becomes of crystals of a collection that cannot be read: an error for the batch, or rows of NaN and
+            a warning.
 
         Returns
         -------
@@ -158,8 +196,10 @@ class CloudModel:
         Raises
         ------
         CloudError
-            If a single crystal cannot be read. In a sequence, bad crystals are reported in ``error`` and counted
+            If a single crystal cannot be read. In a collection, bad crystals are reported in ``error`` and counted
             in a `CloudWarning`.
+        BatchError
+            If crystals cannot be read and `errors` is ``'raise'``; its ``failures`` names each.
         PropertyError
             If the model does not know a property.
         ArgumentError
@@ -168,7 +208,7 @@ class CloudModel:
         import pandas as pd
 
         names = self._names(properties)
-        temperature = _temperature(temperature)
+        temperature = checked_temperature(temperature)
         batch = _batch(crystals)
         described = self.scopes(batch)
         if not is_collection(crystals) and isinstance(described[0], CloudError):
@@ -176,6 +216,8 @@ class CloudModel:
         good, failures = self._tokenized(described)
         if not is_collection(crystals) and failures:
             raise failures[0]
+        if failures and errors == "raise":
+            raise BatchError(failures, len(batch))
         _warn(failures, len(batch))
         columns = self._columns([scope for scope, _ in good.values()], names, temperature)
         rows = np.fromiter(good, dtype=int, count=len(good))
@@ -344,6 +386,19 @@ class CloudModel:
         return [_Raw(*row) for row in zip(values, errors, theta, weights, spread.tolist(), strict=True)]
 
 
+@lru_cache(maxsize=8)
+def _load(directory: Path, *_: tuple[int, int] | None) -> Checkpoint:
+    """The checkpoint of a directory, read once for each version of its files."""
+    return Checkpoint.load(directory)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 def _mixture(
     function: Callable[[Tensor, float], Tensor], theta: Array, weights: Array, spread: Array, temperature: float
 ) -> tuple[Array, Array]:
@@ -361,7 +416,8 @@ def _mixture(
     return mixed(1.0), np.abs(slope) * spread
 
 
-def _temperature(value: Any) -> float:
+def checked_temperature(value: Any) -> float:
+    """Temperature in K, or an `ArgumentError`."""
     try:
         temperature = float(value)
     except (TypeError, ValueError):
