@@ -19,15 +19,21 @@ class CloudError(Exception):
         Why it cannot be used.
     remedy : str
         What the user can do about it.
+
+    Notes
+    -----
+    Reason and remedy may be left out only because hosts raise errors again as ``type(error)(message)``.
     """
 
-    def __init__(self, subject: str, reason: str, remedy: str) -> None:
+    def __init__(self, subject: str, reason: str = "", remedy: str = "") -> None:
         super().__init__(subject, reason, remedy)
         self.subject = subject
         self.reason = reason
         self.remedy = remedy
 
     def __str__(self) -> str:
+        if not self.reason:
+            return self.subject
         return f"{self.subject}: {self.reason.rstrip('.')}. {self.remedy}"
 
 
