@@ -102,20 +102,22 @@ class CloudModel:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
 
     @classmethod
-    def from_pretrained(cls, name: str | os.PathLike[str] | None = None) -> CloudModel:
+    def from_pretrained(cls, name: str | os.PathLike[str] | CloudModel | None = None) -> CloudModel:
         """Load a checkpoint; models of the same checkpoint share their weights.
 
         Parameters
         ----------
-        name : str or path-like, optional
+        name : str, path-like or CloudModel, optional
             A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``. Without it,
-            the bundled default.
+            the bundled default. A model that is loaded already is returned as it is.
 
         Raises
         ------
         CheckpointError
             If there is no such checkpoint, or it is damaged, unsafe or incompatible.
         """
+        if isinstance(name, CloudModel):
+            return name
         directory = resolve(name)
         return cls(_load(directory, *(_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))))
 
