@@ -31,8 +31,7 @@ _STYLE: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "savefig.dpi": 200,
-    "svg.fonttype": "none",
+    "figure.dpi": 150,
 }
 
 
@@ -76,11 +75,11 @@ def heat_capacity_figure(
     from matplotlib.figure import Figure
 
     with style():
-        figure = Figure(figsize=(6.4, 4.2 if harmonic is None else 5.4))
+        figure = Figure(figsize=(6.4, 4.2 if harmonic is None else 5.6))
         if harmonic is None:
             axes = figure.subplots()
         else:
-            axes, differences = figure.subplots(2, sharex=True, height_ratios=[3, 1])
+            axes, differences = figure.subplots(2, sharex=True, height_ratios=[5, 2])
             _draw_differences(differences, cloud, np.asarray(harmonic), debye_floor)
         _draw_curves(axes, cloud, harmonic, debye_floor, experiment)
         figure.axes[-1].set_xlabel("Temperature (K)")
@@ -157,4 +156,4 @@ def _draw_differences(
     if debye_floor is not None:
         axes.plot(cloud.temperatures, np.subtract(debye_floor, harmonic), color=FLOOR_COLOUR, linestyle="--")
     axes.plot(cloud.temperatures, np.subtract(cloud.heat_capacity, harmonic), color=CLOUD_COLOUR)
-    axes.set_ylabel("Difference")
+    axes.set_ylabel("Difference\n(J/(mol-atom K))")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from cloud_model.crystals import Crystal
+from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -32,17 +33,22 @@ def to_phonopy(crystal: Crystal) -> PhonopyAtoms:
     return PhonopyAtoms(cell=crystal.lattice, scaled_positions=crystal.positions, numbers=crystal.numbers)
 
 
-def atoms_in_primitive_cell(crystal: Crystal) -> int:
-    """Count the atoms of the primitive cell, whichever cell the crystal is given in."""
+def primitive_matrix(crystal: Crystal) -> Array:
+    """Express the axes of the primitive cell, as columns, in those of the crystal."""
     from phonopy.structure.cells import guess_primitive_matrix
 
-    share = np.linalg.det(guess_primitive_matrix(to_phonopy(crystal), symprec=SYMPREC))
-    return round(share * len(crystal.numbers))
+    return np.asarray(guess_primitive_matrix(to_phonopy(crystal), symprec=SYMPREC))
+
+
+def atoms_in_primitive_cell(crystal: Crystal) -> int:
+    """Count the atoms of the primitive cell, whichever cell the crystal is given in."""
+    return round(float(np.linalg.det(primitive_matrix(crystal))) * len(crystal.numbers))
 
 
 def formula(crystal: Crystal) -> str:
     """Write the reduced chemical formula."""
-    from pymatgen.core import Composition, Element
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.periodic_table import Element
 
     counts = Counter(Element.from_Z(number) for number in crystal.numbers)
     return str(Composition(counts).reduced_formula)

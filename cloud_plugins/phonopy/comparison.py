@@ -219,9 +219,9 @@ class HeatCapacityValidation:
         )
 
     def _repr_html_(self) -> str:
-        from cloud_plugins.phonopy.report import summary_html
+        from cloud_plugins.phonopy.report import crystal_html
 
-        return summary_html(self)
+        return f"<h3>{self.formula}</h3>{crystal_html(self)}"
 
     def _atoms(self, basis: Basis) -> int:
         counts = {"atom": 1, "primitive": self.n_atoms_primitive, "cell": self.n_atoms_cell}

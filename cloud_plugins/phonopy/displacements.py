@@ -12,7 +12,7 @@ from cloud_model.crystals import Crystal
 from numpy.typing import ArrayLike
 
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_plugins.phonopy.cells import SYMPREC, to_phonopy
+from cloud_plugins.phonopy.cells import SYMPREC, primitive_matrix, to_phonopy
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def calculate_phonons(
 
     cell = Crystal(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, crystal.label)
     repeats = np.ceil(supercell_length / atoms.cell.lengths()).astype(int)
-    phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix="auto", symprec=SYMPREC / 10)
+    phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=SYMPREC)
     phonon.generate_displacements(distance=_DISPLACEMENT)
 
     forces = Memory(cache, verbose=0).cache(_forces, ignore=["calculator"])

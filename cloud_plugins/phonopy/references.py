@@ -111,10 +111,10 @@ def from_calculator(
         calculator = named_calculator(calculator)
     phonon, residual = calculate_phonons(crystal, calculator, **options)
     reference = from_phonopy(phonon, f"{crystal.label} by {type(calculator).__name__}", temperatures)
-    if residual < _RESIDUAL_FORCE:
-        return reference
-    warning = f"forces on undisplaced atoms reach {residual:.2f} eV/Angstrom: relax the crystal"
-    return replace(reference, warnings=(*reference.warnings, warning))
+    remarks = reference.warnings
+    if residual > _RESIDUAL_FORCE:
+        remarks += (f"forces on undisplaced atoms reach {residual:.2f} eV/Angstrom: relax the crystal",)
+    return replace(reference, crystal=crystal, warnings=remarks)
 
 
 def _from_path(path: str | os.PathLike[str], temperatures: ArrayLike) -> Reference:

@@ -76,12 +76,12 @@ class PhononSpectrum:
         """
         if unit not in THZ_PER_UNIT:
             raise ArgumentError(f"unit {unit!r}", "is not known", f"Use one of {', '.join(THZ_PER_UNIT)}.")
-        frequencies = np.asarray(frequencies, dtype=float) * THZ_PER_UNIT[unit]
-        density = np.asarray(density, dtype=float)
-        _check_density(frequencies, density)
-        edges = np.linspace(frequencies[0], frequencies[-1], _DOS_CELLS + 1)
+        points = THZ_PER_UNIT[unit] * np.asarray(frequencies, dtype=float)
+        values = np.asarray(density, dtype=float)
+        _check_density(points, values)
+        edges = np.linspace(points[0], points[-1], _DOS_CELLS + 1)
         centres = (edges[1:] + edges[:-1]) / 2
-        shares = np.maximum(np.interp(centres, frequencies, density), 0)
+        shares = np.maximum(np.interp(centres, points, values), 0)
         return cls(centres, shares / shares.sum())
 
     @property
@@ -122,7 +122,7 @@ class PhononSpectrum:
         thermal = temperatures * self._sum(temperatures, lambda x: np.log(-np.expm1(-x)))
         return self.zero_point_energy + thermal
 
-    def density_of_states(self, bins: int = 200) -> tuple[Array, Array]:
+    def density_of_states(self, bins: int = 120) -> tuple[Array, Array]:
         """Histogram of the spectrum.
 
         Parameters
@@ -148,7 +148,9 @@ class PhononSpectrum:
         temperatures = np.asarray(temperatures, dtype=float)
         with np.errstate(over="ignore", divide="ignore"):
             reduced = (np.minimum(theta / T, _FROZEN) for T in temperatures)
-            return 3 * constants.R * np.array([shares @ mode(x) for x in reduced])
+            means = np.array([shares @ mode(x) for x in reduced])
+        total: Array = 3 * constants.R * means
+        return total
 
 
 def _bose(x: Array) -> Array:

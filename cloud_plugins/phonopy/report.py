@@ -1,0 +1,62 @@
+"""HTML of validations: one crystal in a notebook, or a page that opens offline with all figures inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import cache
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from cloud_model.errors import CloudError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+    from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+
+
+def report_html(results: Sequence[HeatCapacityValidation], failures: Sequence[CloudError] = ()) -> str:
+    """Write a page about many crystals.
+
+    Parameters
+    ----------
+    results : sequence of HeatCapacityValidation
+        Shown with the worst first.
+    failures : sequence of CloudError
+        Why the other crystals were not compared.
+
+    Returns
+    -------
+    str
+        A complete HTML page without links to other files.
+    """
+    worst_first = sorted(results, key=lambda result: result.mae, reverse=True)
+    template = _environment().get_template("report.html.j2")
+    return template.render(results=worst_first, failures=failures, body=crystal_html)
+
+
+def crystal_html(result: HeatCapacityValidation) -> Markup:
+    """Write a fragment of HTML about one crystal: figures of merit, both plots and the table."""
+    from markupsafe import Markup
+
+    spectra = sorted(zip(result.cloud.debye_temperatures, result.cloud.weights, strict=True))
+    table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
+    template = _environment().get_template("crystal.html.j2")
+    return Markup(template.render(result=result, spectra=spectra, table=table, svg=_svg))  # noqa: S704
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader
+
+    return Environment(loader=PackageLoader("cloud_plugins.phonopy", "."), autoescape=True)
+
+
+def _svg(figure: Figure) -> str:
+    """Figure as the address of an image that is its own content."""
+    file = BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
