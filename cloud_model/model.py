@@ -108,8 +108,8 @@ class CloudModel:
         Parameters
         ----------
         name : str, path-like or CloudModel, optional
-            A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``. Without it,
-            the bundled default. A model that is loaded already is returned as it is.
+            A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``.
+            Without it, the bundled default. A model that is loaded already is returned as it is.
 
         Raises
         ------
@@ -156,13 +156,11 @@ class CloudModel:
 
         Raises
         ------
-        BatchError
-            If crystals cannot be read; its ``failures`` names each.
+        CloudError
+            If a single crystal cannot be read; for a collection a `BatchError`, whose ``failures`` names
+            each.
         """
-        batch = _batch(crystals)
-        good, failures = self._tokenized(self.scopes(batch))
-        if failures:
-            raise BatchError(failures, len(batch))
+        good, _ = self._read(crystals, "raise")
         return [tokens for _, tokens in good.values()]
 
     def predict(
@@ -177,29 +175,29 @@ class CloudModel:
         Parameters
         ----------
         crystals : crystal or collection of crystals
-            A list, tuple, Series, one-column DataFrame or array. Each is an ASE Atoms, a pymatgen Structure, a
-            path to a file that either reads, or a SCOPE string.
+            A list, tuple, Series, one-column DataFrame or array. Each is an ASE Atoms, a pymatgen Structure,
+            a path to a file that either reads, or a SCOPE string.
         properties : str or sequence of str, optional
             Names from `properties`; all if left out.
         temperature : float
             Of the thermodynamic properties, K.
         errors : {'raise', 'nan'}
-            What becomes of crystals of a collection that cannot be read: an error for the batch, or rows of NaN and
-            a warning.
+            What becomes of crystals of a collection that cannot be read: an error for the batch, or rows of
+            NaN and a warning.
 
         Returns
         -------
         DataFrame
-            One row a crystal, with the index of `crystals` if it comes from pandas. For each property a column
-            ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard error. Column
-            ``error`` is None, or says why a row holds no predictions. Properties of a cell need a cell: they are
-            NaN for a SCOPE string.
+            One row a crystal, with the index of `crystals` if it comes from pandas. For each property a
+            column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
+            error. Column ``error`` is None, or says why a row holds no predictions. Properties of a cell need
+            a cell: they are NaN for a SCOPE string.
 
         Raises
         ------
         CloudError
-            If a single crystal cannot be read. In a collection, bad crystals are reported in ``error`` and counted
-            in a `CloudWarning`.
+            If a single crystal cannot be read. In a collection, bad crystals are reported in ``error`` and
+            counted in a `CloudWarning`.
         BatchError
             If crystals cannot be read and `errors` is ``'raise'``; its ``failures`` names each.
         PropertyError
@@ -211,24 +209,18 @@ class CloudModel:
 
         names = self._names(properties)
         temperature = checked_temperature(temperature)
-        batch = _batch(crystals)
-        described = self.scopes(batch)
-        if not is_collection(crystals) and isinstance(described[0], CloudError):
-            raise described[0]
-        good, failures = self._tokenized(described)
-        if not is_collection(crystals) and failures:
-            raise failures[0]
-        if failures and errors == "raise":
-            raise BatchError(failures, len(batch))
-        _warn(failures, len(batch))
+        good, failures = self._read(crystals, errors)
+        total = len(good) + len(failures)
         columns = self._columns([scope for scope, _ in good.values()], names, temperature)
         rows = np.fromiter(good, dtype=int, count=len(good))
         data: dict[str, Any] = {}
         for column, values in columns.items():
-            data[column] = np.full(len(batch), np.nan)
+            data[column] = np.full(total, np.nan)
             data[column][rows] = values
-        data["error"] = [str(failures[i]) if i in failures else None for i in range(len(batch))]
-        return pd.DataFrame(data, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None)
+        data["error"] = [str(failures[i]) if i in failures else None for i in range(total)]
+        return pd.DataFrame(
+            data, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None
+        )
 
     def embed(
         self, crystals: Any, pooling: Pooling = "mean", errors: Literal["raise", "nan"] = "raise"
@@ -242,7 +234,8 @@ class CloudModel:
         pooling : {'mean', 'atoms', 'cls'}
             Mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
         errors : {'raise', 'nan'}
-            What becomes of crystals that cannot be read: an error for the batch, or rows of NaN and a warning.
+            What becomes of crystals that cannot be read: an error for the batch, or rows of NaN and a
+            warning.
 
         Returns
         -------
@@ -251,17 +244,16 @@ class CloudModel:
 
         Raises
         ------
+        CloudError
+            If a single crystal cannot be read.
         BatchError
-            If crystals cannot be read and `errors` is ``'raise'``; its ``failures`` names each.
+            If crystals of a collection cannot be read and `errors` is ``'raise'``; its ``failures`` names
+            each.
         """
         if pooling not in _POOLING:
             raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
-        batch = _batch(crystals)
-        good, failures = self._tokenized(self.scopes(batch))
-        if failures and errors == "raise":
-            raise BatchError(failures, len(batch))
-        _warn(failures, len(batch))
-        embeddings = np.full((len(batch), self.embedding_size), np.nan, dtype=np.float32)
+        good, failures = self._read(crystals, errors)
+        embeddings = np.full((len(good) + len(failures), self.embedding_size), np.nan, dtype=np.float32)
         if good:
             distinct = {str(scope): tokens for scope, tokens in good.values()}
             vectors = self._pooled(list(distinct.values()), _POOLING[pooling])
@@ -270,7 +262,7 @@ class CloudModel:
         return embeddings
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike) -> Thermodynamics:
-        """Heat capacity, internal energy, entropy and free energy over temperature, from one partition function.
+        """Give heat capacity, internal energy, entropy and free energy, from one partition function.
 
         Parameters
         ----------
@@ -287,13 +279,17 @@ class CloudModel:
             If temperatures are not finite numbers >= 0.
         """
         if not self._checkpoint.config.spectra:
-            raise PropertyError("thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint.")
+            raise PropertyError(
+                "thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint."
+            )
         grid = np.atleast_1d(np.asarray(temperatures, dtype=float))
         if grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0)).all():
-            raise ArgumentError("temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K.")
-        good, failures = self._tokenized(self.scopes([crystal]))
-        if failures:
-            raise failures[0]
+            raise ArgumentError(
+                "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
+            )
+        if is_collection(crystal):
+            raise ArgumentError("crystal", "is a collection", "Give one crystal.")
+        good, _ = self._read(crystal, "raise")
         scope, _ = good[0]
         raw = self._raw([str(scope)])[0]
         theta, weights, spread = raw.debye_temperatures[None], raw.weights[None], np.array([raw.spread])
@@ -308,16 +304,20 @@ class CloudModel:
         for name in names:
             if name not in known:
                 raise PropertyError(
-                    f"property {name!r}", f"is unknown to {self.name!r}", f"It has: {', '.join(known) or 'none'}."
+                    f"property {name!r}",
+                    f"is unknown to {self.name!r}",
+                    f"It has: {', '.join(known) or 'none'}.",
                 )
         return names
 
-    def _tokenized(
-        self, described: Sequence[Scope | CloudError]
+    def _read(
+        self, crystals: Any, errors: Literal["raise", "nan"]
     ) -> tuple[dict[int, tuple[Scope, Tokens]], dict[int, CloudError]]:
+        """SCOPE and tokens of good crystals and errors of bad ones, by their position."""
+        batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
         good: dict[int, tuple[Scope, Tokens]] = {}
         failures: dict[int, CloudError] = {}
-        for i, scope in enumerate(described):
+        for i, scope in enumerate(self.scopes(batch)):
             if isinstance(scope, CloudError):
                 failures[i] = scope
                 continue
@@ -325,27 +325,44 @@ class CloudModel:
                 good[i] = scope, self._checkpoint.tokenizer.encode(str(scope))
             except CloudError as error:
                 failures[i] = error
+        if failures and not is_collection(crystals):
+            raise failures[0]
+        if failures and errors == "raise":
+            raise BatchError(failures, len(batch))
+        if failures:
+            warnings.warn(str(BatchError(failures, len(batch))), CloudWarning, stacklevel=3)
         return good, failures
 
-    def _pooled(self, tokens: Sequence[Tokens], pool: Callable[[Tensor, TokenBatch], Tensor]) -> NDArray[np.float32]:
+    def _pooled(
+        self, tokens: Sequence[Tokens], pool: Callable[[Tensor, TokenBatch], Tensor]
+    ) -> NDArray[np.float32]:
         def function(batch: TokenBatch) -> list[Tensor]:
             return [pool(member.hidden_states(batch), batch) for member in self._checkpoint.members]
 
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
 
-    def _columns(self, described: Sequence[Scope], names: Sequence[str], temperature: float) -> dict[str, Array]:
+    def _columns(
+        self, described: Sequence[Scope], names: Sequence[str], temperature: float
+    ) -> dict[str, Array]:
         """Values and standard errors of the named properties, one number a crystal."""
         if not described:
             return {name + suffix: np.empty(0) for name in names for suffix in ("", "_std")}
         raw = self._raw([str(scope) for scope in described])
-        atoms = np.array([np.nan if scope.n_atoms is None else scope.n_atoms for scope in described], dtype=float)
+        atoms = np.array(
+            [np.nan if scope.n_atoms is None else scope.n_atoms for scope in described], dtype=float
+        )
         scalars = list(self._checkpoint.config.targets)
         columns: dict[str, Array] = {}
         for name in names:
             if name in THERMODYNAMICS:
-                theta, weights = (np.stack([getattr(row, part) for row in raw]) for part in ("debye_temperatures", "weights"))
+                theta, weights = (
+                    np.stack([getattr(row, part) for row in raw])
+                    for part in ("debye_temperatures", "weights")
+                )
                 spread = np.array([row.spread for row in raw])
-                value, error = _mixture(_VIBRATIONAL[name.removesuffix("_per_atom")], theta, weights, spread, temperature)
+                value, error = _mixture(
+                    _VIBRATIONAL[name.removesuffix("_per_atom")], theta, weights, spread, temperature
+                )
                 factor = atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
                 columns[name], columns[f"{name}_std"] = factor * value, factor * error
             else:
@@ -355,7 +372,7 @@ class CloudModel:
         return columns
 
     def _raw(self, texts: Sequence[str]) -> list[_Raw]:
-        """Outputs for SCOPE strings; each distinct string goes through the network once and is remembered."""
+        """Run SCOPE strings; each distinct one goes through the network once and is remembered."""
         found = {text: self._remembered[text] for text in texts if text in self._remembered}
         new = [text for text in dict.fromkeys(texts) if text not in found]
         if new:
@@ -384,13 +401,15 @@ class CloudModel:
             theta = np.concatenate([part.debye_temperatures.double().numpy() for part in spectra], axis=1)
             weights = np.concatenate([part.weights.double().numpy() for part in spectra], axis=1)
             weights /= weights.sum(axis=1, keepdims=True)
-            spread = config.spread_calibration * np.mean([part.spread.double().numpy() for part in spectra], axis=0)
+            spread = config.spread_calibration * np.mean(
+                [part.spread.double().numpy() for part in spectra], axis=0
+            )
         return [_Raw(*row) for row in zip(values, errors, theta, weights, spread.tolist(), strict=True)]
 
 
 @lru_cache(maxsize=8)
 def _load(directory: Path, *_: tuple[int, int] | None) -> Checkpoint:
-    """The checkpoint of a directory, read once for each version of its files."""
+    """Read the checkpoint of a directory, once for each version of its files."""
     return Checkpoint.load(directory)
 
 
@@ -402,9 +421,13 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 
 def _mixture(
-    function: Callable[[Tensor, float], Tensor], theta: Array, weights: Array, spread: Array, temperature: float
+    function: Callable[[Tensor, float], Tensor],
+    theta: Array,
+    weights: Array,
+    spread: Array,
+    temperature: float,
 ) -> tuple[Array, Array]:
-    """A thermodynamic function of mixtures of Debye spectra, and its standard error.
+    """Evaluate a thermodynamic function of mixtures of Debye spectra, and its standard error.
 
     The error is what a common relative error `spread` of all Debye temperatures of a crystal makes of it.
     """
@@ -424,17 +447,12 @@ def checked_temperature(value: Any) -> float:
         temperature = float(value)
     except (TypeError, ValueError):
         raise ArgumentError(
-            f"temperature {value!r}", "is not a number", "Give one temperature in K; for several use thermodynamics()."
+            f"temperature {value!r}",
+            "is not a number",
+            "Give one temperature in K; for several use thermodynamics().",
         ) from None
     if not 0 <= temperature < np.inf:
-        raise ArgumentError(f"temperature {value!r}", "is not a finite number >= 0", "Give a temperature in K.")
+        raise ArgumentError(
+            f"temperature {value!r}", "is not a finite number >= 0", "Give a temperature in K."
+        )
     return temperature
-
-
-def _batch(crystals: Any) -> list[Any]:
-    return crystal_list(crystals) if is_collection(crystals) else [crystals]
-
-
-def _warn(failures: Mapping[int, CloudError], total: int) -> None:
-    if failures:
-        warnings.warn(str(BatchError(failures, total)), CloudWarning, stacklevel=3)
