@@ -33,7 +33,9 @@ def crystal_list(crystals: Any) -> list[Any]:
     """
     if not is_collection(crystals):
         raise ArgumentError(
-            type(crystals).__name__, "is not a collection of crystals", "Give a list, Series or array of crystals."
+            type(crystals).__name__,
+            "is not a collection of crystals",
+            "Give a list, Series or array of crystals.",
         )
     rows = crystals.to_numpy() if hasattr(crystals, "to_numpy") else crystals
     if isinstance(rows, np.ndarray) and rows.ndim != 1 and rows.shape[1:] != (1,):
