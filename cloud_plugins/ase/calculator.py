@@ -1,0 +1,305 @@
+"""`CloudCalculator`, the properties that CLOUD predicts as an ASE calculator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+
+from cloud_model.errors import ArgumentError, VocabularyError
+from cloud_model.registry import DEFAULT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ase import Atoms
+    from numpy.typing import ArrayLike
+
+    from cloud_model.model import CloudModel
+    from cloud_model.thermodynamics import Thermodynamics
+
+_FORMATION_ENERGY = "formation_energy_per_atom"
+_DERIVATIVES = ("forces", "stress", "stresses")
+_PREFIX = "cloud_"
+
+
+class CloudCalculator(Calculator):
+    """Properties of crystals as CLOUD predicts them, without relaxation and without coordinates.
+
+    Results are ``energy``, the formation energy of the cell in eV with the elements of the Materials Project
+    as reference, and every property of the checkpoint with its standard error ``<name>_std``, in the units of
+    ``CloudModel.properties``. Quantities per cell refer to the cell of the `Atoms` that was passed in.
+
+    Parameters
+    ----------
+    model : str, path-like or CloudModel
+        Name or directory of a checkpoint, or a loaded model, which several calculators can share.
+    temperature : float
+        Of the thermodynamic properties, K.
+    atoms : Atoms, optional
+        Attach the calculator to these.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such checkpoint, or it is damaged.
+    ArgumentError
+        If the temperature is not a finite number >= 0.
+
+    Notes
+    -----
+    Threads may share a calculator: one of them calculates at a time.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from cloud_plugins import CloudCalculator
+    >>> nacl = bulk("NaCl", "rocksalt", a=5.64)
+    >>> nacl.calc = CloudCalculator(temperature=500)
+    >>> nacl.get_potential_energy()  # eV, formation energy of the cell  # doctest: +SKIP
+    >>> nacl.calc.get_heat_capacity(nacl, per_atom=True)  # J/(mol-atom K)  # doctest: +SKIP
+    """
+
+    implemented_properties = ["energy"]  # noqa: RUF012 (ASE's name and type; each checkpoint adds to it)
+    default_parameters = {"model": DEFAULT, "temperature": 300.0}  # noqa: RUF012
+    discard_results_on_any_change = True
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+    nolabel = True
+    model: CloudModel
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | CloudModel = DEFAULT,
+        *,
+        temperature: float = 300.0,
+        atoms: Atoms | None = None,
+    ) -> None:
+        self._lock = RLock()
+        super().__init__(model=model, temperature=temperature)
+        if atoms is not None:
+            atoms.calc = self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = RLock()
+
+    def _get_name(self) -> str:
+        return "cloud"
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Change parameters and forget results.
+
+        Parameters
+        ----------
+        **kwargs
+            ``model`` or ``temperature``, as for the constructor.
+
+        Returns
+        -------
+        dict
+            The parameters that changed.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such parameter, or the temperature is not a finite number >= 0.
+        CheckpointError
+            If there is no such checkpoint, or it is damaged.
+        """
+        from cloud_model.model import checked_temperature
+
+        for name in kwargs.keys() - self.default_parameters.keys():
+            raise ArgumentError(
+                f"parameter {name!r}",
+                "is unknown",
+                f"CloudCalculator has {', '.join(self.default_parameters)}.",
+            )
+        if "temperature" in kwargs:
+            kwargs["temperature"] = checked_temperature(kwargs["temperature"])
+        if "model" in kwargs:
+            kwargs["model"], self.model = _load(kwargs["model"])
+            names = [*self.model.properties]
+            names = ["energy", *names] if _FORMATION_ENERGY in names else names
+            self.implemented_properties = [column for name in names for column in (name, f"{name}_std")]
+            self.reset()
+        changed: dict[str, Any] = super().set(**kwargs)
+        return changed
+
+    def todict(self, skip_default: bool = False) -> dict[str, Any]:
+        """Parameters for the record; the defaults too, as they may change with the version."""
+        parameters: dict[str, Any] = super().todict(skip_default)
+        return parameters
+
+    def set_atoms(self, atoms: Atoms) -> None:
+        """Check the elements; ASE calls it when the calculator is attached.
+
+        Raises
+        ------
+        VocabularyError
+            If the model does not know an element.
+        """
+        unknown = sorted(set(atoms.symbols) - self.model.elements)
+        if unknown:
+            raise VocabularyError(
+                str(atoms.symbols),
+                f"holds {', '.join(unknown)}, unknown to {self.model.name!r}",
+                "Use another checkpoint.",
+            )
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
+        """One of the results.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If CLOUD cannot know it: forces and stress among others.
+        CloudError
+            If the crystal cannot be described.
+        """
+        if name in _DERIVATIVES:
+            raise PropertyNotImplementedError(
+                f"{name}: SCOPE, the description of the crystal that CLOUD reads, has no coordinates and no "
+                "lattice constants, so the energy has no derivatives. Relax with an interatomic potential."
+            )
+        with self._lock:
+            return super().get_property(name, atoms, allow_calculation)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Predict all properties; ASE calls it when a result is not there yet."""
+        super().calculate(atoms, properties, system_changes)
+        if self.atoms is None:
+            raise ArgumentError(
+                "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
+            )
+        frame = self.model.predict(self.atoms, temperature=self.parameters["temperature"])
+        self.results = _with_energy(frame, [self.atoms]).drop(columns="error").iloc[0].to_dict()
+
+    def predict_many(self, images: Iterable[Atoms]) -> pd.DataFrame:
+        """Results for many crystals at once, much faster than one by one.
+
+        Parameters
+        ----------
+        images : iterable of Atoms
+            The crystals; calculators attached to them are left alone.
+
+        Returns
+        -------
+        DataFrame
+            One row a crystal: ``energy`` and ``energy_std`` in eV for the cell, then the columns of
+            `CloudModel.predict`, among them ``error``, which says why a row holds NaN.
+        """
+        crystals = list(images)
+        return _with_energy(
+            self.model.predict(crystals, temperature=self.parameters["temperature"]), crystals
+        )
+
+    def write_results(self, atoms: Atoms) -> dict[str, float | str]:
+        """Put all results into ``atoms.info``, where they survive extxyz and trajectory files.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            Its ``info`` gets each result as ``cloud_<name>``, and ``cloud_model`` and ``cloud_temperature`` (K).
+
+        Returns
+        -------
+        dict
+            The same, as key-value pairs of `ase.db`: ``db.write(atoms, **calc.write_results(atoms))``.
+        """
+        with self._lock:
+            results = {name: float(self.get_property(name, atoms)) for name in self.implemented_properties}
+        pairs: dict[str, float | str] = {
+            _PREFIX + name: value for name, value in (results | self.parameters).items()
+        }
+        atoms.info.update(pairs)
+        return pairs
+
+    def get_formation_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Energy of formation of the cell in eV, or in eV/atom."""
+        return self._get(_FORMATION_ENERGY if per_atom else "energy", atoms)
+
+    def get_band_gap(self, atoms: Atoms | None = None) -> float:
+        """Band gap, eV."""
+        return self._get("band_gap", atoms)
+
+    def get_bulk_modulus(self, atoms: Atoms | None = None) -> float:
+        """Bulk modulus, GPa."""
+        return self._get("bulk_modulus", atoms)
+
+    def get_shear_modulus(self, atoms: Atoms | None = None) -> float:
+        """Shear modulus, GPa."""
+        return self._get("shear_modulus", atoms)
+
+    def get_refractive_index(self, atoms: Atoms | None = None) -> float:
+        """Refractive index."""
+        return self._get("refractive_index", atoms)
+
+    def get_debye_temperature(self, atoms: Atoms | None = None) -> float:
+        """Debye temperature, K."""
+        return self._get("debye_temperature", atoms)
+
+    def get_max_phonon_frequency(self, atoms: Atoms | None = None) -> float:
+        """Highest peak of the phonon density of states, cm^-1."""
+        return self._get("max_phonon_frequency", atoms)
+
+    def get_thermal_conductivity(self, atoms: Atoms | None = None) -> float:
+        """Lattice thermal conductivity at 300 K, W/(m K)."""
+        return self._get("thermal_conductivity", atoms)
+
+    def get_thermal_expansion(self, atoms: Atoms | None = None) -> float:
+        """Volume thermal expansion at 300 K, 1/K."""
+        return self._get("thermal_expansion", atoms)
+
+    def get_heat_capacity(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Heat capacity at constant volume, J/(mol K) of cells, or J/(mol-atom K)."""
+        return self._get_vibrational("heat_capacity", atoms, per_atom)
+
+    def get_vibrational_internal_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Vibrational internal energy with the zero-point energy, J/mol of cells, or J/mol-atom."""
+        return self._get_vibrational("vibrational_internal_energy", atoms, per_atom)
+
+    def get_vibrational_entropy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Vibrational entropy, J/(mol K) of cells, or J/(mol-atom K)."""
+        return self._get_vibrational("vibrational_entropy", atoms, per_atom)
+
+    def get_vibrational_free_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Vibrational Helmholtz free energy with the zero-point energy, J/mol of cells, or J/mol-atom."""
+        return self._get_vibrational("vibrational_free_energy", atoms, per_atom)
+
+    def get_thermodynamics(self, atoms: Atoms, temperatures: ArrayLike) -> Thermodynamics:
+        """Thermodynamic functions at many temperatures (K), whatever the parameter ``temperature``."""
+        return self.model.thermodynamics(atoms, temperatures)
+
+    def _get(self, name: str, atoms: Atoms | None) -> float:
+        return float(self.get_property(name, atoms))
+
+    def _get_vibrational(self, name: str, atoms: Atoms | None, per_atom: bool) -> float:
+        return self._get(f"{name}_per_atom" if per_atom else name, atoms)
+
+
+def _load(model: Any) -> tuple[str, CloudModel]:
+    """Name of a model in the parameters, and the model."""
+    from cloud_model.model import CloudModel
+
+    if isinstance(model, CloudModel):
+        return model.name, model
+    return os.fspath(model), CloudModel.from_pretrained(model)
+
+
+def _with_energy(frame: pd.DataFrame, images: Sequence[Atoms]) -> pd.DataFrame:
+    """Columns ``energy`` and ``energy_std`` in front, where the model knows the formation energy."""
+    if _FORMATION_ENERGY in frame:
+        sizes = [len(atoms) for atoms in images]
+        frame.insert(0, "energy", frame[_FORMATION_ENERGY] * sizes)
+        frame.insert(1, "energy_std", frame[f"{_FORMATION_ENERGY}_std"] * sizes)
+    return frame
