@@ -25,14 +25,22 @@ from cloud_model.training.loop import Schedule
 
 SPECTRA = 4
 LOGARITHMIC = {
-    *("debye_temperature", "thermal_conductivity", "thermal_expansion", "refractive_index", "max_phonon_frequency"),
+    *(
+        "debye_temperature",
+        "thermal_conductivity",
+        "thermal_expansion",
+        "refractive_index",
+        "max_phonon_frequency",
+    ),
     *("bulk_modulus", "shear_modulus", "bulk_modulus_mp", "shear_modulus_mp", "volume_per_atom"),
 }
 NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("pretrained", type=Path)
     parser.add_argument("run", type=Path)
@@ -61,7 +69,10 @@ def main() -> None:
         labels_of(training, list(targets)),
         schedule,
         arguments.run,
-        validation=([tokenizer.encode(text) for text in validation.scope], labels_of(validation, list(targets))),
+        validation=(
+            [tokenizer.encode(text) for text in validation.scope],
+            labels_of(validation, list(targets)),
+        ),
         task_weights=task_weights(training, list(targets)),
         heat_capacity_weight=6.0,
         repeats=repeats(training),
@@ -77,7 +88,10 @@ def read_tokenizer(pretrained: Path) -> Tokenizer:
 
 def build_predictor(vocabulary: int, scalars: int) -> Predictor:
     config = EncoderConfig(
-        vocab_size=vocabulary, max_position_embeddings=128, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0
+        vocab_size=vocabulary,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.0,
     )
     return Predictor(config, scalars, SPECTRA)
 

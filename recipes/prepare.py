@@ -54,7 +54,9 @@ SCALARS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
@@ -78,7 +80,9 @@ def table(data: Path, name: str) -> pd.DataFrame:
     """A table whose column `scope` is the `sites` string of its orbits."""
     rows = pd.read_csv(data / f"{name}.csv.gz", keep_default_na=False)
     rows = rows[rows.orbits != ""].copy()
-    rows["scope"] = [str(Scope.from_orbits(int(n), orbits)) for n, orbits in zip(rows.spg, rows.orbits, strict=True)]
+    rows["scope"] = [
+        str(Scope.from_orbits(int(n), orbits)) for n, orbits in zip(rows.spg, rows.orbits, strict=True)
+    ]
     return rows
 
 
@@ -105,7 +109,11 @@ def volumes(data: Path) -> pd.DataFrame:
 def heat_capacities(data: Path) -> pd.DataFrame:
     """Temperatures (K) and heat capacities (J/(mol-atom K)) of the crystals without imaginary modes."""
     rows = pd.DataFrame(
-        {"scope": sites_string(row), "temperatures": row["temperatures_K"], "heat_capacities": row["cv_J_mol_atom_K"]}
+        {
+            "scope": sites_string(row),
+            "temperatures": row["temperatures_K"],
+            "heat_capacities": row["cv_J_mol_atom_K"],
+        }
         for row in read_jsonl(data / "phonon_train.jsonl.gz")
         if row["imaginary_fraction"] < HEAT_CAPACITY_STABLE
     )

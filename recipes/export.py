@@ -1,0 +1,216 @@
+"""Make a checkpoint of fine-tuned runs: join them, calibrate their error bars, measure, write the model card.
+
+    python recipes/export.py DATA PRETRAINED OUTPUT RUN [RUN ...]
+
+The compositions of the validation crystals occur nowhere in training. Half of these crystals, chosen by composition,
+calibrates the error bars; the other half gives every figure of the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from finetune import SPECTRA, build_predictor, read_tokenizer, scalar_targets
+from model_card import model_card
+from numpy.typing import NDArray
+
+from cloud_model import CloudModel, Scope
+from cloud_model.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.heads import HEAD_SIZE
+from cloud_model.predictor import Predictor
+from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
+from cloud_model.training.baselines import baseline_predictions
+from cloud_model.training.metrics import calibration, scores
+
+TEMPERATURES = (50.0, 75.0, 150.0, 300.0)  # K
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "accuracy_validation.json"
+CURVE = "heat_capacity_per_atom"
+
+SOURCES = {
+    "formation_energy_per_atom": "MP-20 (Materials Project)",
+    "band_gap": "Materials Project 2018, MP-20, MatBench; WBM",
+    "bulk_modulus": "AFLOW AEL",
+    "shear_modulus": "AFLOW AEL",
+    "refractive_index": "MatBench dielectric",
+    "debye_temperature": "AFLOW AGL",
+    "max_phonon_frequency": "MatBench phonons",
+    "thermal_conductivity": "AFLOW AGL",
+    "thermal_expansion": "AFLOW AGL",
+}
+PHONONS = "DFPT phonons of Petretto et al. (2018)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("pretrained", type=Path)
+    parser.add_argument(
+        "output", type=Path, help="checkpoint directory; its name is the name of the checkpoint"
+    )
+    parser.add_argument("runs", type=Path, nargs="+")
+    arguments = parser.parse_args()
+
+    table = pd.read_parquet(arguments.data / "labels.parquet")
+    training, validation = table[table.split == "train"], table[table.split == "validation"]
+    first_half = np.array([zlib.crc32(b"half" + composition(text)) % 2 == 0 for text in validation.scope])
+    calibrating, testing = validation[first_half], validation[~first_half]
+
+    checkpoint = join(arguments.pretrained, arguments.runs, training, arguments.output.name)
+    checkpoint = calibrate(checkpoint, calibrating)
+    results = pd.DataFrame(measure(checkpoint, training, testing)).set_index("property")
+    checkpoint = with_errors(checkpoint, training, results)
+    provenance = {
+        "corpus": f"{len(pd.read_parquet(arguments.data / 'corpus.parquet')):,}",
+        "pretraining": passes(arguments.pretrained),
+        "finetuning": "; ".join(passes(run) for run in arguments.runs),
+        "baselines": "The other columns are fitted to the same labels of the same training crystals.",
+    }
+    checkpoint.save(arguments.output, model_card(checkpoint, results, provenance), torch.float16)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(results.to_json(orient="index", indent=1) + "\n")
+    print(results.to_string())
+
+
+def passes(run: Path) -> str:
+    history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return f"{history[-1]['epoch']:g} passes, {history[-1]['step']:,} steps"
+
+
+def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) -> Checkpoint:
+    """The networks of all runs, without the heads that only helped to train."""
+    tokenizer = read_tokenizer(pretrained)
+    targets = scalar_targets(training)
+    members = [
+        shipped(torch.load(run / "predictor.pt", weights_only=True), len(tokenizer), len(targets))
+        for run in runs
+    ]
+    config = CheckpointConfig(
+        name=name,
+        dialect="sites",
+        symprec=0.01,
+        encoder=members[0].encoder.config,
+        targets={name: targets[name] for name in SCALARS},
+        properties=SCALARS | THERMODYNAMICS,
+        spectra=SPECTRA,
+    )
+    return Checkpoint(config, tokenizer, members)
+
+
+def shipped(state: dict[str, torch.Tensor], vocabulary: int, trained: int) -> Predictor:
+    """Keep the first heads, those of `SCALARS`."""
+    for name, tensor in state.items():
+        if name.startswith("scalars."):
+            rows = len(SCALARS) * (HEAD_SIZE if len(tensor) == trained * HEAD_SIZE else 1)
+            state[name] = tensor[:rows]
+    predictor = build_predictor(vocabulary, len(SCALARS))
+    predictor.load_state_dict({name: tensor.half().float() for name, tensor in state.items()})
+    return predictor.eval().requires_grad_(False)
+
+
+def calibrate(checkpoint: Checkpoint, rows: pd.DataFrame) -> Checkpoint:
+    """Scale the error bars so that 68% of these crystals fall within one of them."""
+    model = CloudModel(checkpoint)
+    predicted = model.predict(rows.scope.tolist(), list(SCALARS))
+    targets = {
+        name: dataclasses.replace(
+            target,
+            calibration=calibration(
+                *(x.to_numpy(float) for x in (rows[name], predicted[name], predicted[f"{name}_std"]))
+            ),
+        )
+        for name, target in checkpoint.config.targets.items()
+    }
+    curves = [predict_curve(model, rows, temperature) for temperature in TEMPERATURES]
+    spread = calibration(*(np.concatenate(part) for part in zip(*curves, strict=True)))
+    config = dataclasses.replace(checkpoint.config, targets=targets, spread_calibration=spread)
+    return dataclasses.replace(checkpoint, config=config)
+
+
+def measure(
+    checkpoint: Checkpoint, training: pd.DataFrame, rows: pd.DataFrame
+) -> Iterator[dict[str, object]]:
+    """One row of results a property."""
+    model = CloudModel(checkpoint)
+    predicted = model.predict(rows.scope.tolist(), list(SCALARS))
+    for name, target in checkpoint.config.targets.items():
+        seen, asked = training[training[name].notna()], rows[rows[name].notna()]
+        labels = target.normalise(seen[name].to_numpy(float))
+        baselines = {
+            baseline: target.physical(values, np.zeros_like(values))[0]
+            for baseline, values in baseline_predictions(parsed(seen), labels, parsed(asked)).items()
+        }
+        known = rows[name].notna().to_numpy()
+        own = predicted.loc[known, name].to_numpy(), predicted.loc[known, f"{name}_std"].to_numpy()
+        yield result(name, SCALARS[name].unit, len(seen), asked[name].to_numpy(float), own, baselines)
+
+    seen, asked = training[training.heat_capacities.notna()], rows[rows.heat_capacities.notna()]
+    curves = np.stack([curve_at(seen, temperature) for temperature in TEMPERATURES], axis=1)
+    baselines = baseline_predictions(parsed(seen), curves, parsed(asked))
+    unit = THERMODYNAMICS[CURVE].unit
+    for i, temperature in enumerate(TEMPERATURES):
+        label, *own = predict_curve(model, rows, temperature)
+        at = {baseline: values[:, i] for baseline, values in baselines.items()}
+        yield result(f"{CURVE} at {temperature:g} K", unit, len(seen), label, own, at)
+
+
+def result(
+    name: str, unit: str, trained: int, label: NDArray, own: Sequence[NDArray], baselines: dict[str, NDArray]
+) -> dict[str, object]:
+    others = {f"{baseline}_mae": scores(label, values)["mae"] for baseline, values in baselines.items()}
+    return {"property": name, "unit": unit, "training": trained, **scores(label, *own), **others}
+
+
+def predict_curve(
+    model: CloudModel, rows: pd.DataFrame, temperature: float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Labels, predictions and standard errors of the heat capacity, J/(mol-atom K)."""
+    known = rows[rows.heat_capacities.notna()]
+    predicted = model.predict(known.scope.tolist(), CURVE, temperature)
+    return curve_at(rows, temperature), predicted[CURVE].to_numpy(), predicted[f"{CURVE}_std"].to_numpy()
+
+
+def curve_at(rows: pd.DataFrame, temperature: float) -> NDArray:
+    known = rows[rows.heat_capacities.notna()]
+    pairs = zip(known.temperatures, known.heat_capacities, strict=True)
+    return np.array([curve[list(grid).index(temperature)] for grid, curve in pairs])
+
+
+def parsed(rows: pd.DataFrame) -> list[Scope]:
+    return [Scope.parse(text) for text in rows.scope]
+
+
+def with_errors(checkpoint: Checkpoint, training: pd.DataFrame, results: pd.DataFrame) -> Checkpoint:
+    """The checkpoint with training set and test error of each property."""
+    curves = int(training.heat_capacities.notna().sum())
+
+    def described(name: str, info: PropertyInfo) -> PropertyInfo:
+        if name in SCALARS:
+            source = f"{SOURCES[name]}, {results.training[name]} crystals"
+            return dataclasses.replace(
+                info, training_set=source, test_error=round(float(results.mae[name]), 8)
+            )
+        error = round(float(results.mae[f"{CURVE} at 300 K"]), 4) if name == CURVE else None
+        return dataclasses.replace(info, training_set=f"{PHONONS}, {curves} crystals", test_error=error)
+
+    properties = {name: described(name, info) for name, info in checkpoint.config.properties.items()}
+    return dataclasses.replace(
+        checkpoint, config=dataclasses.replace(checkpoint.config, properties=properties)
+    )
+
+
+def composition(scope: str) -> bytes:
+    return scope.rsplit(" | ", 1)[1].encode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The model card of a checkpoint, from its configuration and its measured results."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cloud_model.checkpoint import Checkpoint
+
+TEMPLATE = """\
+# {name}
+
+Predicts properties of bulk crystals from their symmetry and composition alone: space group, occupied Wyckoff
+positions and the element on each. It sees no coordinates and no lattice.
+
+- Networks: {members} x BERT encoder, {layers} layers x {width}, {parameters:.1f} M parameters each, averaged.
+- Input: SCOPE, dialect `{dialect}`, symmetry search at {symprec} Å; at most {length} tokens.
+- Thermodynamics: a mixture of {spectra} Debye spectra from each network.
+- Training: masked-language modelling of {corpus} strings ({pretraining}), then all properties at once
+  ({finetuning}), with auxiliary targets that do not ship. See `recipes/`.
+
+## Error
+
+On crystals whose composition occurs nowhere in training, neither among labels nor in the pretraining corpus: a
+fixed hash of the composition sets aside one twentieth. Half of these calibrate the error bars, the other half are
+measured here. One split, {members} network(s). `dummy` always says the median of the training labels.
+{baselines}
+
+{table}
+
+`68%` and `95%` are the shares of labels within one and two predicted standard errors.
+
+## Where not to trust it
+
+- Polymorphs with equal symmetry and equal sites share a string, and so a prediction.
+- Slabs, molecules, clusters, defects and disordered crystals are not bulk crystals of the training sets.
+- Magnetic order, pressure and strain are invisible to it.
+- Noble gases, actinides and compounds of more than five elements are rare in training.
+- Heat capacities are harmonic, at constant volume; crystals with imaginary modes were left out of training.
+
+## Data and licences
+
+Pretraining: Materials Project 2025.02.12 (CC BY 4.0); Materials Project 2018, LeMat (OQMD, Alexandria, AFLOW, JARVIS),
+Castelli perovskites, carbon24 (Apache-2.0, MIT, NIST, CC BY 4.0).
+Labels: MP-20, Materials Project 2018 and PBE gaps, elasticity (CC BY 4.0); WBM (CC BY 4.0); AFLOW AEL/AGL (Apache-2.0
+repository); MatBench dielectric and phonons, Castelli perovskites (MIT); phonons of Petretto et al., Sci. Data 2018
+(CC BY 4.0). The weights are released under the MIT licence of this package.
+"""
+
+
+def model_card(checkpoint: Checkpoint, results: pd.DataFrame, provenance: dict[str, str]) -> str:
+    """Markdown text of the card.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its configuration and the sizes of its networks.
+    results : DataFrame
+        One row a property, as ``export.py`` measures them.
+    provenance : dict of str to str
+        The entries ``corpus``, ``pretraining``, ``finetuning`` and ``baselines`` of the text.
+    """
+    config = checkpoint.config
+    return TEMPLATE.format(
+        name=config.name,
+        members=len(checkpoint.members),
+        layers=config.encoder.num_hidden_layers,
+        width=config.encoder.hidden_size,
+        parameters=sum(p.numel() for p in checkpoint.members[0].parameters()) / 1e6,
+        dialect=config.dialect,
+        symprec=config.symprec,
+        length=config.encoder.max_position_embeddings,
+        spectra=config.spectra,
+        table=table(results),
+        **provenance,
+    )
+
+
+def table(results: pd.DataFrame) -> str:
+    """Markdown table of the results; errors in the unit of the property."""
+    baselines = [column for column in results.columns if column.endswith("_mae")]
+    head = [
+        "property",
+        "unit",
+        "training",
+        "tested",
+        "MAE",
+        *(c.removesuffix("_mae") for c in baselines),
+        "68%",
+        "95%",
+    ]
+    lines = [head, ["---"] * len(head)]
+    for name, row in results.iterrows():
+        errors = [f"{row[column]:.3g}" for column in ("mae", *baselines)]
+        coverage = [f"{row[column]:.0%}" for column in ("coverage_68", "coverage_95")]
+        lines.append([str(name), row.unit, str(row.training), str(row["count"]), *errors, *coverage])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,55 @@
+"""A small untrained model, enough for every contract that does not depend on its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """Directory of an untrained checkpoint of the ``sites`` dialect with every property that ships."""
+    from cloud_model.checkpoint import Checkpoint, CheckpointConfig
+    from cloud_model.elements import SYMBOLS
+    from cloud_model.encoder import EncoderConfig
+    from cloud_model.predictor import Predictor
+    from cloud_model.properties import SCALARS, THERMODYNAMICS, ScalarTarget
+    from cloud_model.tokenizer import Tokenizer, build_vocabulary
+
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(build_vocabulary(SYMBOLS[:83]), max_length=96)
+    encoder = EncoderConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=96,
+    )
+    targets = {
+        name: ScalarTarget(transform="identity" if name in ("formation_energy_per_atom", "band_gap") else "log10", location=0.5, scale=0.3)
+        for name in SCALARS
+    }
+    config = CheckpointConfig(
+        name="tiny",
+        dialect="sites",
+        symprec=0.01,
+        encoder=encoder,
+        targets=targets,
+        properties=SCALARS | THERMODYNAMICS,
+        spectra=3,
+    )
+    directory = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    members = [Predictor(encoder, len(targets), 3) for _ in range(2)]
+    Checkpoint(config, tokenizer, members).save(directory, "# Untrained\n")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint):
+    """The model of `tiny_checkpoint`."""
+    from cloud_model import CloudModel
+
+    return CloudModel.from_pretrained(tiny_checkpoint)
