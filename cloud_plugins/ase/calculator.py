@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _FORMATION_ENERGY = "formation_energy_per_atom"
 _DERIVATIVES = ("forces", "stress", "stresses")
-_PREFIX = "cloud_"
 
 
 class CloudCalculator(Calculator):
@@ -209,7 +208,8 @@ class CloudCalculator(Calculator):
         Parameters
         ----------
         atoms : Atoms
-            Its ``info`` gets each result as ``cloud_<name>``, and ``cloud_model`` and ``cloud_temperature`` (K).
+            Its ``info`` gets each result as ``cloud_<name>``, beside ``cloud_model`` and
+            ``cloud_temperature`` (K).
 
         Returns
         -------
@@ -219,7 +219,7 @@ class CloudCalculator(Calculator):
         with self._lock:
             results = {name: float(self.get_property(name, atoms)) for name in self.implemented_properties}
         pairs: dict[str, float | str] = {
-            _PREFIX + name: value for name, value in (results | self.parameters).items()
+            f"cloud_{name}": value for name, value in (results | self.parameters).items()
         }
         atoms.info.update(pairs)
         return pairs
