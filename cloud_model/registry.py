@@ -19,13 +19,24 @@ from cloud_model.errors import CheckpointError
 DEFAULT = "cloud-mini"
 GROUP = "cloud_model.checkpoints"
 _BUNDLED = Path(__file__).parent / "checkpoints"
-_FILES = ("config.json", "*.safetensors", "pytorch_model.bin", "vocab.txt", "added_tokens.json", "tokenizer_config.json")
+_FILES = (
+    "config.json",
+    "*.safetensors",
+    "pytorch_model.bin",
+    "vocab.txt",
+    "added_tokens.json",
+    "tokenizer_config.json",
+)
 
 
 def available() -> dict[str, Path]:
-    """Name -> directory of every installed checkpoint; ours first."""
-    bundled = {path.name: path for path in sorted(_BUNDLED.iterdir()) if (path / "config.json").exists()} if _BUNDLED.exists() else {}
-    return bundled | {point.name: _directory(point) for point in entry_points(group=GROUP)}
+    """Name -> directory of every installed checkpoint; ours first, and nobody else's by the same name."""
+    bundled = _bundled()
+    return bundled | {p.name: _directory(p) for p in entry_points(group=GROUP) if p.name not in bundled}
+
+
+def _bundled() -> dict[str, Path]:
+    return {config.parent.name: config.parent for config in sorted(_BUNDLED.glob("*/config.json"))}
 
 
 def resolve(name: str | os.PathLike[str] | None = None) -> Path:
@@ -44,14 +55,17 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     """
     if name is None:
         name = DEFAULT
-    installed = available()
-    if name in installed:
-        return installed[str(name)]
+    bundled = _bundled()
+    if name in bundled:
+        return bundled[str(name)]
+    for point in entry_points(group=GROUP, name=str(name)):
+        return _directory(point)
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if isinstance(name, str) and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _download(name)
+    installed = [*bundled, *entry_points(group=GROUP).names]
     raise CheckpointError(
         repr(os.fspath(name)),
         "is neither an installed checkpoint nor a directory",
@@ -60,23 +74,30 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _directory(point: EntryPoint) -> Path:
-    spec = find_spec(point.value)
+    try:
+        spec = find_spec(point.value)
+    except ImportError:  # of the package around it
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise CheckpointError(
-            f"entry point {point.name!r} of {GROUP!r}", f"{point.value!r} is not a package", "Reinstall the package that brings it."
+            f"entry point {point.name!r} of {GROUP!r}",
+            f"{point.value!r} is not a package",
+            "Reinstall the package that brings it.",
         )
     return Path(spec.submodule_search_locations[0])
 
 
 def _download(repository: str) -> Path:
+    from httpx import HTTPError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from httpx import HTTPError
 
     try:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
     except HFValidationError as error:
-        raise CheckpointError(repr(repository), f"is not a Hugging Face id ({error})", "Use 'owner/name'.") from error
+        raise CheckpointError(
+            repr(repository), f"is not a Hugging Face id ({error})", "Use 'owner/name'."
+        ) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
         raise CheckpointError(
             repr(repository),
