@@ -218,7 +218,9 @@ def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) 
     try:
         member.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     except RuntimeError as error:
-        raise _damaged(directory / WEIGHTS, f"does not fit the configuration ({str(error).splitlines()[-1].strip()})") from error
+        raise _damaged(
+            directory / WEIGHTS, f"does not fit the configuration ({str(error).splitlines()[-1].strip()})"
+        ) from error
     return member.eval().requires_grad_(False)
 
 
@@ -244,7 +246,9 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory.") from error
+        raise CheckpointError(
+            str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory."
+        ) from error
     except UnicodeDecodeError as error:
         raise _damaged(path, "is not text") from error
 
@@ -259,12 +263,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(directory: Path) -> dict[str, Tensor]:
     path = directory / "pytorch_model.bin"
     if not path.exists():
-        raise CheckpointError(str(directory), f"holds neither {WEIGHTS} nor {path.name}", "Download the weights.")
+        raise CheckpointError(
+            str(directory), f"holds neither {WEIGHTS} nor {path.name}", "Download the weights."
+        )
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise CheckpointError(
-            str(path), "does not hold plain tensors, and nothing else is ever unpickled", f"Convert it to {WEIGHTS}."
+            str(path),
+            "does not hold plain tensors, and nothing else is ever unpickled",
+            f"Convert it to {WEIGHTS}.",
         ) from error
     return dict(weights)
 
@@ -278,11 +286,13 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory.") from error
+        raise CheckpointError(
+            str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory."
+        ) from error
 
 
 def _replace(path: Path, write: Any) -> None:
     """Write a file so that it is there completely or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     write(temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -41,6 +41,7 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, ids: Tensor, types: Tensor) -> Tensor:
+        """Ids and types (batch, length) to (batch, length, hidden_size)."""
         positions = self.position_embeddings.weight[: ids.shape[1]]
         summed = self.word_embeddings(ids) + self.token_type_embeddings(types) + positions
         return self.dropout(self.LayerNorm(summed))
@@ -58,6 +59,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Hidden states to hidden states; the mask broadcasts to (batch, heads, length, length)."""
         query, key, value = (
             projection(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
@@ -83,6 +85,7 @@ class ResidualOutput(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, hidden: Tensor, residual: Tensor) -> Tensor:
+        """Hidden states of any width, and the residual, to hidden states."""
         return self.LayerNorm(self.dropout(self.dense(hidden)) + residual)
 
 
@@ -98,6 +101,7 @@ class Layer(nn.Module):
         self.output = ResidualOutput(config.intermediate_size, config)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Hidden states to hidden states."""
         hidden = self.attention["output"](self.attention["self"](hidden, mask), hidden)
         return self.output(functional.gelu(self.intermediate["dense"](hidden)), hidden)
 
@@ -115,7 +119,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))})
+        self.encoder = nn.ModuleDict(
+            {"layer": nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))}
+        )
         self.apply(_initialise)
 
     def forward(self, ids: Tensor, mask: Tensor | None = None, types: Tensor | None = None) -> Tensor:

@@ -81,7 +81,11 @@ class ScalarHeads(nn.Module):
 
     def forward(self, features: Tensor) -> Prediction:
         """Values and scales, both of shape (batch, targets)."""
-        hidden = self.dropout(functional.gelu(self.hidden(features))).unflatten(-1, (self.targets, HEAD_SIZE)).float()
+        hidden = (
+            self.dropout(functional.gelu(self.hidden(features)))
+            .unflatten(-1, (self.targets, HEAD_SIZE))
+            .float()
+        )
         value = (hidden * self.value).sum(-1) + self.value_bias
         log_scale = (hidden.detach() * self.scale).sum(-1) + self.scale_bias
         return Prediction(value, log_scale.clamp(-8, 4).exp())

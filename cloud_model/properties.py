@@ -66,7 +66,9 @@ class ScalarTarget:
     def fit(cls, labels: Array, transform: Transform, minimum: float | None = None) -> ScalarTarget:
         """Normalisation of these labels; NaN where there is no label."""
         if transform == "log10" and np.nanmin(labels) <= 0:
-            raise DataError("Labels", "are not all positive, so have no logarithm", "Train without the transform.")
+            raise DataError(
+                "Labels", "are not all positive, so have no logarithm", "Train without the transform."
+            )
         transformed = np.log10(labels) if transform == "log10" else labels
         deviation = float(np.nanstd(transformed))
         return cls(
@@ -96,7 +98,9 @@ class ScalarTarget:
 
 SCALARS: dict[str, PropertyInfo] = {
     "formation_energy_per_atom": PropertyInfo(
-        unit="eV/atom", basis="atom", description="Formation energy from the elements (PBE/PBE+U, MP corrections)."
+        unit="eV/atom",
+        basis="atom",
+        description="Formation energy from the elements (PBE/PBE+U, MP corrections).",
     ),
     "band_gap": PropertyInfo(unit="eV", basis="crystal", description="Kohn-Sham band gap (PBE)."),
     "bulk_modulus": PropertyInfo(unit="GPa", basis="crystal", description="Bulk modulus (VRH, AFLOW AEL)."),

@@ -105,7 +105,9 @@ class Tokenizer:
         self.max_length = max_length
         self._ids = {token: i for i, token in enumerate(self.vocabulary)}
         if len(self._ids) != len(self.vocabulary):
-            raise VocabularyError("vocabulary", "holds a token twice", "Use the vocabulary of the checkpoint.")
+            raise VocabularyError(
+                "vocabulary", "holds a token twice", "Use the vocabulary of the checkpoint."
+            )
         self._counts = "x2" in self._ids
         self._encode = lru_cache(maxsize=65536)(self._tokenize)
 
@@ -135,7 +137,9 @@ class Tokenizer:
     def _tokenize(self, text: str) -> Tokens:
         sections = text.split(f" {SEPARATOR} ")
         if len(sections) != 3:
-            raise ScopeError(text, f"has {len(sections)} sections", "SCOPE is 'generators | positions | composition'.")
+            raise ScopeError(
+                text, f"has {len(sections)} sections", "SCOPE is 'generators | positions | composition'."
+            )
         generators, positions, composition = (section.split() for section in sections)
         merged = "".join(generators)
         words: list[tuple[str, float]] = [("[CLS]", 0.0)]
@@ -167,7 +171,9 @@ class Tokenizer:
         unknown = [word for word, _ in words if word not in self._ids]
         if unknown:
             raise VocabularyError(
-                text, f"holds {', '.join(sorted(set(unknown)))}, unknown to this checkpoint", "Use another checkpoint."
+                text,
+                f"holds {', '.join(sorted(set(unknown)))}, unknown to this checkpoint",
+                "Use another checkpoint.",
             )
         if len(words) > self.max_length:
             raise VocabularyError(
@@ -179,7 +185,9 @@ class Tokenizer:
         for word, _ in words:
             section += word == SEPARATOR
             types.append(section)
-        return Tokens(tuple(self._ids[word] for word, _ in words), tuple(types), tuple(share for _, share in words))
+        return Tokens(
+            tuple(self._ids[word] for word, _ in words), tuple(types), tuple(share for _, share in words)
+        )
 
 
 def build_vocabulary(elements: Iterable[str]) -> tuple[str, ...]:

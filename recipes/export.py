@@ -2,8 +2,8 @@
 
     python recipes/export.py DATA PRETRAINED OUTPUT RUN [RUN ...]
 
-The compositions of the validation crystals occur nowhere in training. Half of these crystals, chosen by composition,
-calibrates the error bars; the other half gives every figure of the card.
+The compositions of the validation crystals occur nowhere in training. Half of these crystals, chosen by
+composition, calibrates the error bars; the other half gives every figure of the card.
 """
 
 from __future__ import annotations

@@ -29,7 +29,11 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
         max_position_embeddings=96,
     )
     targets = {
-        name: ScalarTarget(transform="identity" if name in ("formation_energy_per_atom", "band_gap") else "log10", location=0.5, scale=0.3)
+        name: ScalarTarget(
+            transform="identity" if name in ("formation_energy_per_atom", "band_gap") else "log10",
+            location=0.5,
+            scale=0.3,
+        )
         for name in SCALARS
     }
     config = CheckpointConfig(

@@ -20,7 +20,9 @@ WORDS = [*SPECIAL_TOKENS, *dict.fromkeys(w for w in SALT.split() if "." not in w
 FRACTIONS = [str(round(0.01 * i, 2)) for i in range(101)]
 
 
-def published(directory: Path, *, layers: int, hidden: int, heads: int, prefix: bool, pickled: bool) -> object:
+def published(
+    directory: Path, *, layers: int, hidden: int, heads: int, prefix: bool, pickled: bool
+) -> object:
     """Write a checkpoint with the published layout and random weights; return the BertModel."""
     torch.manual_seed(1)
     config = transformers.BertConfig(
@@ -98,4 +100,6 @@ def test_padding_does_not_change_a_hidden_state():
     padded = torch.cat([ids, torch.ones(3, 5, dtype=torch.int64)], dim=1)
     mask = torch.arange(12) < 7
     with torch.inference_mode():
-        torch.testing.assert_close(encoder(padded, mask.expand(3, 12))[:, :7], encoder(ids), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            encoder(padded, mask.expand(3, 12))[:, :7], encoder(ids), atol=1e-6, rtol=0
+        )

@@ -21,7 +21,9 @@ def spectra_of(seed: int, spectra: int, scale: float):
         return head(torch.randn(1, 8, dtype=torch.float64))
 
 
-random_heads = given(seed=st.integers(0, 2**31), spectra=st.integers(1, 6), scale=st.sampled_from([0.1, 1.0, 100.0]))
+random_heads = given(
+    seed=st.integers(0, 2**31), spectra=st.integers(1, 6), scale=st.sampled_from([0.1, 1.0, 100.0])
+)
 
 
 @settings(max_examples=60, deadline=None)

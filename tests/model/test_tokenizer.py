@@ -68,7 +68,9 @@ def test_unknown_elements_are_named(tokenizer):
 
 
 def test_long_strings_are_refused_not_cut(tokenizer):
-    long = Scope.from_orbits(47, [(f"1{letter}", element) for letter in "abcdefgh" for element in ("Mg", "O")])
+    long = Scope.from_orbits(
+        47, [(f"1{letter}", element) for letter in "abcdefgh" for element in ("Mg", "O")]
+    )
     with pytest.raises(VocabularyError, match="tokens where this checkpoint reads 32"):
         tokenizer.encode(str(long))
 
