@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from phonopy import Phonopy
 
-_PHONOPY_FILES = ("phonopy_params.yaml", "phonopy.yaml", "phonopy_disp.yaml")
-_COMPRESSED = ("", ".xz", ".gz")
+PHONOPY_FILES = tuple(
+    name + suffix
+    for name in ("phonopy_params.yaml", "phonopy.yaml", "phonopy_disp.yaml")
+    for suffix in ("", ".xz", ".gz")
+)
 _ACOUSTIC_GAP = 0.1  # THz
 _RESIDUAL_FORCE = 0.05  # eV/Angstrom
 
@@ -121,19 +124,20 @@ def _from_path(path: str | os.PathLike[str], temperatures: ArrayLike) -> Referen
     text = os.fspath(path)
     if ".ncmat" in text:
         return _from_ncrystal(_ncrystal_info(text), text)
-    file = _phonopy_file(Path(text))
+    file = phonopy_file(Path(text))
     return from_phonopy(_load_phonopy(file), text, temperatures)
 
 
-def _phonopy_file(path: Path) -> Path:
+def phonopy_file(path: Path) -> Path:
+    """Pick the file of a folder that phonopy would read; a file is picked itself."""
     if not path.exists():
         raise PhononError(str(path), "does not exist", "Check the path.")
     if path.is_file():
         return path
-    for name in (stem + suffix for stem in _PHONOPY_FILES for suffix in _COMPRESSED):
+    for name in PHONOPY_FILES:
         if (path / name).is_file():
             return path / name
-    raise PhononError(str(path), "holds no phonopy file", f"Name one of them {', '.join(_PHONOPY_FILES)}.")
+    raise PhononError(str(path), "holds no phonopy file", f"Name one of them {PHONOPY_FILES[0]}.")
 
 
 def _load_phonopy(file: Path) -> Phonopy:
