@@ -77,7 +77,7 @@ def calculate_phonons(
     atoms = Atoms(
         standard.std_types, cell=standard.std_lattice, scaled_positions=standard.std_positions, pbc=True
     )
-    with _calculator_errors(calculator):
+    with _calculator_errors(crystal, calculator):
         if relax:
             _relax(atoms, calculator)
         atoms.calc = calculator
@@ -92,7 +92,7 @@ def calculate_phonons(
 
     forces = Memory(cache, verbose=0).cache(_forces, ignore=["calculator"])
     supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.label}", disable=None)
-    with _calculator_errors(calculator):
+    with _calculator_errors(crystal, calculator):
         phonon.forces = [forces(s.numbers, s.cell, s.positions, identity, calculator) for s in supercells]
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants(show_drift=False)
@@ -161,14 +161,14 @@ def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> dict[str, 
 
 
 @contextmanager
-def _calculator_errors(calculator: Calculator) -> Iterator[None]:
+def _calculator_errors(crystal: Crystal, calculator: Calculator) -> Iterator[None]:
     try:
         yield
     except PhononError:
         raise
     except Exception as error:  # a calculator wraps any program and may raise anything
         raise PhononError(
-            f"calculator {type(calculator).__name__}",
-            f"failed: {error}",
-            "Use one that covers these elements.",
+            crystal.label,
+            f"{type(calculator).__name__} failed: {error}",
+            "Use a calculator for its elements.",
         ) from error
