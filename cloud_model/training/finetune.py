@@ -90,7 +90,7 @@ def mixture_heat_capacity(spectra: Spectra, temperatures: Tensor) -> Tensor:
 
 
 def thermal_sensitivity(spectra: Spectra, temperatures: Tensor, step: float = 0.01) -> Tensor:
-    """Change of the heat capacity when all Debye temperatures of a crystal grow by a small relative amount."""
+    """Change of the heat capacity when all Debye temperatures of a crystal grow by a relative amount."""
     up, down = (
         mixture_heat_capacity(
             spectra._replace(debye_temperatures=spectra.debye_temperatures * factor), temperatures
@@ -161,7 +161,7 @@ class MultiTaskLoss(nn.Module):
 
 
 def laplace_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
-    """Negative log likelihood of absolute residuals under a Laplace distribution of this standard deviation."""
+    """Negative log likelihood of absolute residuals under a Laplace distribution of this deviation."""
     width = scale / 2**0.5
     return residual / width + width.log()
 
@@ -238,13 +238,13 @@ def finetune(
     layer_decay : float
         Learning rate of each layer of the encoder over that of the next; the embeddings are the first layer.
     patience : int, optional
-        Stop after this many epochs without a lower validation error and keep the best epoch; needs `validation`.
+        Stop after this many epochs without a lower validation error and keep the best; needs `validation`.
 
     Returns
     -------
     list of dict
-        The metrics of each epoch; ``validation_error`` is the mean absolute error over all labels in normalised
-        units (one for 1 J/(mol-atom K) of heat capacity).
+        The metrics of each epoch; ``validation_error`` is the mean absolute error over all labels in
+        normalised units (one for 1 J/(mol-atom K) of heat capacity).
     """
     batch_labels = Batch.of(labels, _normalised(targets, labels.scalars), sample_weights)
     criterion = MultiTaskLoss(torch.tensor(task_weights or [1.0] * len(targets)), heat_capacity_weight)

@@ -1,4 +1,4 @@
-"""Start values of token embeddings from what is known of a token: the periodic table, multiplicities, numbers.
+"""Start values of token embeddings from what is known of a token: periodic table, multiplicities, numbers.
 
 Tokens that are alike begin alike: the features of a token, standardised over its kind, are projected to the
 embedding by one fixed random matrix for each kind, and noise keeps apart what the features do not tell.
@@ -7,8 +7,10 @@ embedding by one fixed random matrix for each kind, and noise keeps apart what t
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,10 +61,16 @@ def _kind(token: str) -> str:
     return "generators" if token.isalnum() and len(token) > 1 else "other"
 
 
-def _element(symbol: str) -> list[float]:
+def element_features(symbol: str) -> list[float]:
+    """Numbers that describe an element, from pymatgen's tables; NaN where one is unknown."""
     from pymatgen.core import Element
 
-    element = Element(symbol)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one for each number that pymatgen does not have
+        return _element_numbers(Element(symbol))
+
+
+def _element_numbers(element: Any) -> list[float]:
     shell = {"s": 0, "p": 1, "d": 2, "f": 3}[element.block]
     outer = [float(element.block == block) for block in "spdf"]
     flags = [
@@ -125,7 +133,7 @@ def _generators(token: str) -> list[float]:
 
 
 _FEATURES = {
-    "element": _element,
+    "element": element_features,
     "position": _position,
     "count": _count,
     "fraction": _fraction,

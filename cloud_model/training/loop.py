@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def train(
     validate : callable, optional
         Model -> metrics, called after each epoch.
     patience : int, optional
-        Stop after this many epochs without a lower ``validation_error``, and return to the weights of the lowest.
+        Stop after this many epochs without a lower ``validation_error``, and return to the best weights.
 
     Returns
     -------
@@ -173,7 +172,7 @@ def _remaining_epochs(
 
 
 class _Best:
-    """The weights of the epoch with the lowest ``validation_error``, kept if there is a patience to run out of."""
+    """The weights of the epoch with the lowest ``validation_error``, kept if there is a patience."""
 
     def __init__(self, model: nn.Module, patience: int | None) -> None:
         self.model = model
@@ -232,5 +231,5 @@ class _Resumable:
         state = {"step": self.step, "history": history, "parts": [part.state_dict() for part in self.parts]}
         temporary = self.path.with_suffix(".tmp")
         torch.save(state, temporary)
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)
         self.saved = time.monotonic()

@@ -13,8 +13,8 @@ IGNORED = -100
 class Masking:
     """BERT's masking: of the chosen tokens 80% are hidden, 10% replaced and 10% kept.
 
-    An element stands in the string several times, on its sites and in the composition; to restore one copy from
-    another teaches nothing, so an element is chosen as a whole.
+    An element stands in the string several times, on its sites and in the composition; to restore one copy
+    from another teaches nothing, so an element is chosen as a whole.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Masking:
         self.grouped = torch.tensor([token.isalpha() for token in tokenizer.vocabulary])
 
     def __call__(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Masked ids and labels, both of the shape of `ids`; labels are `IGNORED` where nothing was chosen."""
+        """Masked ids and labels, of the shape of `ids`; labels are `IGNORED` where nothing was chosen."""
         chance = torch.rand(ids.shape, generator=generator)
         by_element = torch.rand((len(ids), self.size), generator=generator).gather(1, ids)
         chance = torch.where(self.grouped[ids], by_element, chance)

@@ -1,0 +1,74 @@
+"""Errors of predictions, and whether their error bars tell the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+ONE_SIGMA, TWO_SIGMA = 0.682689, 0.95
+
+
+def scores(label: Array, value: Array, error: Array | None = None) -> dict[str, float]:
+    """Compare predictions with labels.
+
+    Parameters
+    ----------
+    label, value : ndarray of float
+        Shape (n,), or (n, nT) on one grid; pairs with a NaN are left out.
+    error : ndarray of float, optional
+        Predicted standard errors.
+
+    Returns
+    -------
+    dict of str to float
+        ``count``, ``mae``, ``rmse``, ``r2``, ``mad`` (mean absolute deviation of the labels from the mean of
+        their column), ``mae_over_mad``, and with errors the shares of labels within one standard error
+        (``coverage_68``, ideally 0.68) and within 1.96 (``coverage_95``).
+    """
+    known = ~(np.isnan(label) | np.isnan(value))
+    residual = np.abs(label - value)[known]
+    deviation = (label - np.nanmean(label, axis=0))[known]
+    mae, mad = float(residual.mean()), float(np.abs(deviation).mean())
+    variance = float((deviation**2).mean())
+    result = {
+        "count": len(residual),
+        "mae": mae,
+        "rmse": float(np.sqrt((residual**2).mean())),
+        "r2": 1 - float((residual**2).mean()) / variance if variance > 0 else float("nan"),
+        "mad": mad,
+        "mae_over_mad": mae / mad if mad > 0 else float("nan"),
+    }
+    if error is not None:
+        result["coverage_68"] = float((residual <= error[known]).mean())
+        result["coverage_95"] = float((residual <= 1.96 * error[known]).mean())
+    return result
+
+
+def calibration(label: Array, value: Array, error: Array) -> float:
+    """Factor on predicted errors that makes 68% of the labels fall within one of them."""
+    ratio = np.abs(label - value) / error
+    return float(np.nanquantile(ratio, ONE_SIGMA))
+
+
+def score_table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
+    """Markdown table of `scores`, one row a predictor."""
+    lines = [
+        f"| | MAE{f' ({unit})' if unit else ''} | RMSE | R2 | MAE:MAD | 68% | 95% |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        cells = [
+            row["mae"],
+            row["rmse"],
+            row["r2"],
+            row["mae_over_mad"],
+            row.get("coverage_68"),
+            row.get("coverage_95"),
+        ]
+        lines.append(
+            f"| {name} | " + " | ".join("" if cell is None else f"{cell:.4g}" for cell in cells) + " |"
+        )
+    return "\n".join(lines)
