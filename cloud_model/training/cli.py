@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,84 @@ def finetune(
                 f"{name} ({split})\n{score_table(result, columns.units.get(name, 'J/(mol-atom K)'))}\n"
             )
     click.echo(f"Wrote {output}")
+
+
+@click.command()
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--structure-column", required=True, help="CIF text, path, SCOPE string or pymatgen JSON in each cell."
+)
+@click.option("--target", required=True, help="Column of labels.")
+@click.option("--property", "name", help="Property of the checkpoint, if its name is not that of the column.")
+@click.option("--model", help="Checkpoint to judge, or to start from.")
+@click.option("--split-column", help="Column whose rows 'test' are judged; all rows without it.")
+@click.option("--finetune", is_flag=True, help="Fine-tune in each fold and judge that.")
+@click.option("--unit", default="", help="Of a target that is fine-tuned.")
+@click.option(
+    "--protocol", type=click.Choice(["formula", "matbench"]), default="formula", help="Folds of --finetune."
+)
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option("--members", type=click.IntRange(1), help="Networks of each fine-tuned ensemble.")
+@click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def evaluate(
+    table: Path,
+    structure_column: str,
+    target: str,
+    name: str | None,
+    model: str | None,
+    split_column: str | None,
+    finetune: bool,
+    unit: str,
+    protocol: str,
+    folds: int,
+    members: int | None,
+    epochs: int | None,
+    seed: int,
+    output: Path | None,
+    form: str,
+) -> None:
+    """Judge a checkpoint on a TABLE of crystals and labels, beside baselines."""
+    from cloud_model.training import evaluate as evaluation
+    from cloud_model.training.adapt import Columns
+    from cloud_model.training.tables import read_table
+    from cloud_model.training.transfer import TransferSettings
+
+    rows = read_table(table)
+    if finetune:
+        if output is None:
+            raise click.UsageError("--finetune needs an --output for its training state.")
+        chosen = {
+            key: value for key, value in {"members": members, "epochs": epochs}.items() if value is not None
+        }
+        result = evaluation.cross_validate(
+            rows,
+            Columns(structure=structure_column, units={target: unit}),
+            output / "training",
+            model=model,
+            folder=table.parent,
+            protocol=protocol,
+            folds=folds,
+            settings=TransferSettings(seed=seed, **chosen),
+        )
+    else:
+        result = evaluation.evaluate(
+            rows,
+            structure_column,
+            target,
+            name=name,
+            model=model,
+            split=split_column,
+            folder=table.parent,
+            folds=folds,
+            seed=seed,
+        )
+    if output is not None:
+        result.save(output)
+    click.echo(
+        json.dumps(result.to_dict())
+        if form == "json"
+        else f"{result.name} ({result.split})\n{result.to_markdown()}"
+    )
