@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from cloud_model.errors import ArgumentError
@@ -38,7 +40,8 @@ def named_calculator(name: str) -> Calculator:
         if name == "chgnet":
             from chgnet.model.dynamics import CHGNetCalculator
 
-            return CHGNetCalculator(use_device="cpu")
+            with redirect_stdout(sys.stderr):  # it greets its user
+                return CHGNetCalculator(use_device="cpu")
     except ImportError as error:
         raise ArgumentError(
             f"calculator {name!r}",

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloud_model.cli import options
+from cloud_model.cli.output import console, new_table, print_csv, print_json
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cloud_model.errors import CloudError
     from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+
+Results = Mapping[str, "HeatCapacityValidation"]
+Failures = Mapping[str, "CloudError"]
 
 _PHONONS = ("phonopy*.yaml", "phonopy*.yaml.xz", "phonopy*.yaml.gz", "*.ncmat")
 _CRYSTALS = ("*.cif", "*.vasp", "*.extxyz", "*POSCAR*")
@@ -23,62 +30,61 @@ _folder = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True)
-@click.option(
-    "--crystal", help="What CLOUD predicts, if not the unit cell of the phonons: file or SCOPE string."
-)
-@click.option("--calculator", help="Calculate the phonons of structure files with emt, 7net-0 or chgnet.")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--crystal", help="What CLOUD predicts, if not the cell of the phonons: file or SCOPE string.")
+@click.option("--calculator", metavar="NAME", help="Phonons of structure files by emt, 7net-0 or chgnet.")
 @click.option("--relax", is_flag=True, help="Relax cell and positions first, their symmetry kept.")
 @click.option(
     "--supercell-length", default=10.0, show_default=True, help="Shortest axis of supercells, Angstrom."
 )
 @click.option("--cache", type=_folder, help="Keep forces in this folder, and go on from them.")
-@click.option(
-    "--temperature", "temperatures", type=float, multiple=True, help="K; by default 0 to 1000 by 10."
-)
-@click.option("--model", help="Name or folder of a checkpoint.")
-@click.option(
-    "--allow-unstable", is_flag=True, help="Compare unstable crystals without their imaginary modes."
-)
+@click.option("--allow-unstable", is_flag=True, help="Compare unstable crystals without imaginary modes.")
 @click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
-@click.option("--output", type=_file, help="Write a report, .html or .json, with the worst crystal first.")
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True
-)
+@click.option("--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
+@options.temperatures
+@options.model
+@options.output_format
 def validate(
-    sources: tuple[str, ...],
+    sources: Sequence[str],
+    temperatures: Sequence[float],
     model: str | None,
     plot: Path | None,
     output: Path | None,
-    form: str,
-    **options: Any,
-) -> None:
-    """Compare CLOUD's heat capacity with harmonic phonons.
+    output_format: str,
+    **settings: Any,
+) -> int:
+    """Compare CLOUD's heat capacity with that of harmonic phonons.
 
-    SOURCES are phonopy files (phonopy_params.yaml, or phonopy.yaml with FORCE_SETS or FORCE_CONSTANTS beside
-    it), NCrystal materials, folders that are searched for them, or, with --calculator, structure files.
+    Sources are phonopy files (phonopy_params.yaml, or phonopy.yaml with FORCE_SETS or FORCE_CONSTANTS beside
+    it), NCrystal materials, folders that are searched for them, or, with --calculator, structure files. The
+    temperatures are 0 to 1000 K in steps of 10 K unless given.
+
+    \b
+    cloud validate phonopy_params.yaml --plot heat_capacity.png
+    cloud validate calculations/ --output report.html
+    cloud validate Cu.cif --calculator emt --relax
+
+    Exit code: 0; 1 if some sources failed (each is named on standard error); 2 for wrong usage.
     """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
-    references = [
-        file for source in sources for file in _files(source, with_forces=not options["calculator"])
-    ]
-    if len(references) > 1 and (plot or options["crystal"]):
+    files = [file for source in sources for file in _files(source, with_forces=not settings["calculator"])]
+    if len(files) > 1 and (plot or settings["crystal"]):
         raise click.UsageError("--plot and --crystal are for one source.")
+    if temperatures:
+        settings["temperatures"] = temperatures
 
-    outcomes = _compare(references, model, options)
-    results = {source: outcome for source, outcome in outcomes.items() if not isinstance(outcome, Exception)}
-    failures = {source: outcome for source, outcome in outcomes.items() if isinstance(outcome, Exception)}
-
-    _FORMATS[form](results, failures)
+    results, failures = _compare(files, model=options.load(model), **settings)
+    _PRINTERS[output_format](results, failures)
+    for source, failure in failures.items():
+        text = str(failure)
+        click.echo(text if text.startswith(source) else f"{source}: {text}", err=True)
     if plot is not None:
         for result in results.values():
             result.plot().savefig(plot)
     if output is not None:
         _write(output, results, failures)
-    for failure in failures.values():
-        click.echo(f"Error: {failure}", err=True)
-    sys.exit(bool(failures))
+    return int(bool(failures))
 
 
 def _files(source: str, *, with_forces: bool) -> list[str]:
@@ -95,120 +101,95 @@ def _files(source: str, *, with_forces: bool) -> list[str]:
     return [str(f) for f in files if f.name not in PHONOPY_FILES or f == phonopy_file(f.parent)]
 
 
-def _compare(
-    references: Sequence[str], model: str | None, options: dict[str, Any]
-) -> dict[str, HeatCapacityValidation | CloudError]:
+def _compare(files: Sequence[str], calculator: str | None, **settings: Any) -> tuple[Results, Failures]:
     from tqdm import tqdm
 
-    from cloud_model import CloudModel
     from cloud_model.errors import CloudError
     from cloud_plugins.phonopy.calculators import named_calculator
-    from cloud_plugins.phonopy.validation import DEFAULT_TEMPERATURES, validate_heat_capacity
+    from cloud_plugins.phonopy.validation import validate_heat_capacity
 
-    options["temperatures"] = options["temperatures"] or DEFAULT_TEMPERATURES
-    try:
-        options["model"] = CloudModel.from_pretrained(model)
-        if options["calculator"]:
-            options["calculator"] = named_calculator(options["calculator"])
-    except CloudError as error:
-        raise click.UsageError(str(error)) from error
-
-    outcomes: dict[str, HeatCapacityValidation | CloudError] = {}
-    for source in tqdm(references, desc="crystals", disable=None if len(references) > 1 else True):
+    loaded = named_calculator(calculator) if calculator else None
+    results: dict[str, HeatCapacityValidation] = {}
+    failures: dict[str, CloudError] = {}
+    for file in tqdm(files, unit=" crystals", disable=None, leave=False):
         try:
-            outcomes[source] = validate_heat_capacity(source, **options)
+            results[file] = validate_heat_capacity(file, calculator=loaded, **settings)
         except CloudError as error:
-            outcomes[source] = error
-    return outcomes
+            failures[file] = error
+    worst_first = sorted(results.items(), key=lambda item: item[1].mae, reverse=True)
+    return dict(worst_first), failures
 
 
-Results = Mapping[str, "HeatCapacityValidation"]
-Failures = Mapping[str, "CloudError"]
-
-
-def _dicts(results: Results, failures: Failures) -> list[dict[str, Any]]:
-    """One object an input, the worst first and what failed last."""
-    good = sorted((result.to_dict() for result in results.values()), key=lambda d: d["mae"], reverse=True)
-    return good + [{"source": source, "error": str(failure)} for source, failure in failures.items()]
+def _records(results: Results, failures: Failures) -> list[dict[str, Any]]:
+    """One object a source, those that failed last."""
+    good = [{"input": source, **result.to_dict(), "error": None} for source, result in results.items()]
+    return good + [{"input": source, "error": str(failure)} for source, failure in failures.items()]
 
 
 def _print_json(results: Results, failures: Failures) -> None:
-    click.echo(json.dumps(_dicts(results, failures), indent=2))
+    print_json(_records(results, failures))
 
 
-def _print_csv(results: Results, failures: Failures) -> None:
-    import pandas as pd
-
-    frames = [result.to_frame().assign(source=source) for source, result in results.items()]
-    if frames:
-        click.echo(pd.concat(frames).to_csv(index=False), nl=False)
-
-
-def _print_table(results: Results, failures: Failures) -> None:
-    from rich.console import Console
-
-    console = Console()
-    for result in results.values() if len(results) == 1 else ():
-        _print_crystal(console, result)
-    if len(results) > 1:
-        _print_summary(console, results)
+def _print_csv(results: Results, _: Failures) -> None:
+    print_csv(
+        {"input": source, "formula": result.formula, **row}
+        for source, result in results.items()
+        for row in result.to_frame().to_dict("records")
+    )
 
 
-def _print_crystal(console: Any, result: HeatCapacityValidation) -> None:
-    from rich.table import Table
+def _print_tables(results: Results, _: Failures) -> None:
+    if len(results) == 1:
+        (result,) = results.values()
+        screen = console()
+        screen.print(_crystal_table(result))
+        screen.print(_figures_of_merit(result))
+    elif results:
+        console().print(_summary_table(results))
 
+
+_PRINTERS = {"table": _print_tables, "json": _print_json, "csv": _print_csv}
+
+
+def _crystal_table(result: HeatCapacityValidation) -> Table:
     frame = result.to_frame()
     if len(frame) > _LONG_TABLE:
         frame = frame[frame["temperature"] % 50 == 0]
-    table = Table(title=f"{result.formula}, heat capacity in J/(mol-atom K)")
-    for heading in ("T (K)", "phonons", "CLOUD", "difference", "one Debye temperature"):
-        table.add_column(heading, justify="right")
+    title = f"{result.formula}, heat capacity in J/(mol-atom K)"
+    table = new_table("K", "phonons", "CLOUD", "difference", "one Debye temperature", title=title)
     for row in frame.itertuples():
-        harmonic, cloud, floor = (
-            row.harmonic_heat_capacity,
-            row.cloud_heat_capacity,
-            row.debye_floor_heat_capacity,
+        harmonic, cloud = row.harmonic_heat_capacity, row.cloud_heat_capacity
+        values = f"{harmonic:.2f}", f"{cloud:.2f}", f"{cloud - harmonic:+.2f}"
+        table.add_row(f"{row.temperature:g}", *values, f"{row.debye_floor_heat_capacity:.2f}")
+    return table
+
+
+def _figures_of_merit(result: HeatCapacityValidation) -> str:
+    return "\n".join(
+        (
+            f"MAE {result.mae:.2f}, largest error {result.max_error:.2f} at {result.max_error_temperature:g} K, "
+            f"Debye floor {result.debye_floor:.2f} J/(mol-atom K)",
+            f"Debye temperature at 300 K: phonons {result.debye_temperature:.0f} K, "
+            f"CLOUD {result.cloud_debye_temperature:.0f} K",
+            *(f"Note: {warning}" for warning in result.warnings),
         )
-        table.add_row(
-            f"{row.temperature:g}",
-            f"{harmonic:.2f}",
-            f"{cloud:.2f}",
-            f"{cloud - harmonic:+.2f}",
-            f"{floor:.2f}",
-        )
-    console.print(table)
-    console.print(
-        f"MAE {result.mae:.2f}, largest error {result.max_error:.2f} at {result.max_error_temperature:g} K, "
-        f"Debye floor {result.debye_floor:.2f} J/(mol-atom K)\n"
-        f"Debye temperature at 300 K: phonons {result.debye_temperature:.0f} K, "
-        f"CLOUD {result.cloud_debye_temperature:.0f} K"
     )
-    for warning in result.warnings:
-        console.print(f"Note: {warning}", style="yellow")
 
 
-def _print_summary(console: Any, results: Results) -> None:
-    from rich.table import Table
-
-    table = Table(title="Heat capacity, J/(mol-atom K)")
-    table.add_column("source", overflow="fold")
-    for heading in ("crystal", "MAE", "Debye floor", "largest error", "at T (K)"):
-        table.add_column(heading, justify="right")
-    for source, result in sorted(results.items(), key=lambda item: item[1].mae, reverse=True):
-        figures = result.mae, result.debye_floor, result.max_error
-        table.add_row(
-            source, result.formula, *(f"{x:.2f}" for x in figures), f"{result.max_error_temperature:g}"
-        )
-    console.print(table)
-
-
-_FORMATS = {"table": _print_table, "json": _print_json, "csv": _print_csv}
+def _summary_table(results: Results) -> Table:
+    headers = ("source", "crystal", "MAE", "Debye floor", "largest error", "at K")
+    table = new_table(*headers, title="Heat capacity, J/(mol-atom K)")
+    for source, result in results.items():
+        figures = (f"{x:.2f}" for x in (result.mae, result.debye_floor, result.max_error))
+        table.add_row(source, result.formula, *figures, f"{result.max_error_temperature:g}")
+    return table
 
 
 def _write(output: Path, results: Results, failures: Failures) -> None:
     from cloud_plugins.phonopy.report import report_html
 
     if output.suffix == ".json":
-        output.write_text(json.dumps(_dicts(results, failures), indent=2))
+        output.write_text(json.dumps(_records(results, failures), indent=2), encoding="utf-8")
     else:
-        output.write_text(report_html(list(results.values()), list(failures.values())), encoding="utf-8")
+        page = report_html(list(results.values()), list(failures.values()))
+        output.write_text(page, encoding="utf-8")

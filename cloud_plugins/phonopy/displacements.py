@@ -90,10 +90,13 @@ def calculate_phonons(
     phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=SYMPREC)
     phonon.generate_displacements(distance=_DISPLACEMENT)
 
-    forces = Memory(cache, verbose=0).cache(_forces, ignore=["calculator"])
+    @Memory(cache, verbose=0).cache
+    def forces(numbers: Array, cell: Array, positions: Array, identity: str) -> Array:
+        return np.asarray(Atoms(numbers, positions, cell=cell, pbc=True, calculator=calculator).get_forces())
+
     supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.label}", disable=None)
     with _calculator_errors(crystal, calculator):
-        phonon.forces = [forces(s.numbers, s.cell, s.positions, identity, calculator) for s in supercells]
+        phonon.forces = [forces(s.numbers, s.cell, s.positions, identity) for s in supercells]
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants(show_drift=False)
     if born is not None:
@@ -127,12 +130,6 @@ def _relax(atoms: Atoms, calculator: Calculator) -> None:
             "Relax it first, or use relax=False.",
         )
     atoms.set_constraint()
-
-
-def _forces(numbers: Array, cell: Array, positions: Array, identity: str, calculator: Calculator) -> Array:
-    from ase import Atoms
-
-    return np.asarray(Atoms(numbers, positions, cell=cell, pbc=True, calculator=calculator).get_forces())
 
 
 def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> dict[str, Array]:
