@@ -21,7 +21,7 @@ from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
 from cloud_model.collections import crystal_list, is_collection
 from cloud_model.elements import ELEMENT_RANK
 from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
-from cloud_model.heads import atom_pool, mean_pool
+from cloud_model.heads import Spectra, atom_pool, mean_pool
 from cloud_model.predictor import run_batched, run_heads
 from cloud_model.properties import THERMODYNAMICS, PropertyInfo
 from cloud_model.registry import resolve
@@ -120,6 +120,22 @@ class CloudModel:
             return name
         directory = resolve(name)
         return cls(_load(directory, *(_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))))
+
+    def save(self, directory: str | os.PathLike[str], card: str | None = None) -> None:
+        """Write the checkpoint, for `from_pretrained`.
+
+        Parameters
+        ----------
+        directory : str or path-like
+            Made if it does not exist.
+        card : str, optional
+            The model card, Markdown; its name and properties if left out.
+        """
+        rows = "".join(
+            f"- {name} ({info.unit or 'no unit'}): {info.description}\n"
+            for name, info in self.properties.items()
+        )
+        self._checkpoint.save(Path(directory), card or f"# {self.name}\n\n{rows}")
 
     @property
     def properties(self) -> Mapping[str, PropertyInfo]:
@@ -278,10 +294,7 @@ class CloudModel:
         ArgumentError
             If temperatures are not finite numbers >= 0.
         """
-        if not self._checkpoint.config.spectra:
-            raise PropertyError(
-                "thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint."
-            )
+        self._require_thermodynamics()
         grid = np.atleast_1d(np.asarray(temperatures, dtype=float))
         if grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0)).all():
             raise ArgumentError(
@@ -295,6 +308,36 @@ class CloudModel:
         theta, weights, spread = raw.debye_temperatures[None], raw.weights[None], np.array([raw.spread])
         error = np.array([_mixture(debye.heat_capacity, theta, weights, spread, t)[1][0] for t in grid])
         return Thermodynamics(grid, raw.debye_temperatures, raw.weights, scope.n_atoms, error)
+
+    def spectra(self, crystals: Any) -> Spectra:
+        """Predict the mixture of Debye spectra of each crystal, all that `thermodynamics` is made of.
+
+        Parameters
+        ----------
+        crystals : crystal or collection of crystals
+            As in `predict`.
+
+        Returns
+        -------
+        Spectra
+            float64; the networks of an ensemble side by side.
+
+        Raises
+        ------
+        CloudError
+            If a crystal cannot be read, or the model has no thermodynamics.
+        """
+        self._require_thermodynamics()
+        good, _ = self._read(crystals, "raise")
+        raw = self._raw([str(scope) for scope, _ in good.values()])
+        parts = zip(*((row.debye_temperatures, row.weights, row.spread) for row in raw), strict=True)
+        return Spectra(*(torch.from_numpy(np.array(part)) for part in parts))
+
+    def _require_thermodynamics(self) -> None:
+        if not self._checkpoint.config.spectra:
+            raise PropertyError(
+                "thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint."
+            )
 
     def _names(self, properties: str | Sequence[str] | None) -> list[str]:
         known = self.properties

@@ -115,6 +115,7 @@ def transfer(
     folds: Sequence[NDArray[np.int64]],
     settings: TransferSettings,
     directory: Path,
+    sample_weights: Array | None = None,
 ) -> tuple[Checkpoint, HeldOut]:
     """Train an ensemble that starts from the encoders of a checkpoint.
 
@@ -138,6 +139,8 @@ def transfer(
         How to train.
     directory : Path
         Receives one folder of resumable state and metrics for each member.
+    sample_weights : ndarray, shape (n,), optional
+        Weight of each crystal in the loss; one if left out.
 
     Returns
     -------
@@ -162,10 +165,11 @@ def transfer(
         properties={**properties, **(THERMODYNAMICS if curves else {})},
         spectra=settings.spectra if curves else 0,
     )
+    weights = np.ones(len(tokens)) if sample_weights is None else sample_weights
     members, validated, outputs = [], [], []
     for i in range(settings.members):
         fold = folds[i % len(folds)]
-        member = _member(base, config, tokens, labels, fold, settings, i, directory / f"member-{i}")
+        member = _member(base, config, tokens, labels, weights, fold, settings, i, directory / f"member-{i}")
         members.append(member)
         validated.append(fold)
         outputs.append(run_heads(member, [tokens[row] for row in fold]))
@@ -179,6 +183,7 @@ def _member(
     config: CheckpointConfig,
     tokens: Sequence[Tokens],
     labels: Labels,
+    weights: Array,
     fold: NDArray[np.int64],
     settings: TransferSettings,
     number: int,
@@ -198,6 +203,7 @@ def _member(
         directory,
         validation=([tokens[row] for row in fold], labels[fold]),
         tokens_per_batch=settings.tokens_per_batch,
+        sample_weights=weights[training],
         encoder_rate=settings.encoder_rate,
         layer_decay=settings.layer_decay,
         patience=settings.patience,
