@@ -74,6 +74,8 @@ class CloudModel:
 
     Attributes
     ----------
+    checkpoint : Checkpoint
+        Its configuration, vocabulary and networks, which nobody may change: models share them.
     name : str
         Of the checkpoint.
     dialect : {'reference', 'canonical', 'sites'}
@@ -89,14 +91,14 @@ class CloudModel:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
+        self.checkpoint = checkpoint
         self.name = checkpoint.config.name
         self.dialect = checkpoint.config.dialect
         self.symprec = checkpoint.config.symprec
         self._remembered: dict[str, _Raw] = {}
 
     def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint]]:
-        return type(self), (self._checkpoint,)
+        return type(self), (self.checkpoint,)
 
     def __repr__(self) -> str:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
@@ -135,22 +137,22 @@ class CloudModel:
             f"- {name} ({info.unit or 'no unit'}): {info.description}\n"
             for name, info in self.properties.items()
         )
-        self._checkpoint.save(Path(directory), card or f"# {self.name}\n\n{rows}")
+        self.checkpoint.save(Path(directory), card or f"# {self.name}\n\n{rows}")
 
     @property
     def properties(self) -> Mapping[str, PropertyInfo]:
         """Name -> unit, basis, description, training set and test error of each property."""
-        return MappingProxyType(dict(self._checkpoint.config.properties))
+        return MappingProxyType(dict(self.checkpoint.config.properties))
 
     @property
     def embedding_size(self) -> int:
         """Columns of `embed`."""
-        return self._checkpoint.config.encoder.hidden_size * len(self._checkpoint.members)
+        return self.checkpoint.config.encoder.hidden_size * len(self.checkpoint.members)
 
     @property
     def elements(self) -> frozenset[str]:
         """Symbols of the elements that it knows."""
-        return frozenset(self._checkpoint.tokenizer.vocabulary) & ELEMENT_RANK.keys()
+        return frozenset(self.checkpoint.tokenizer.vocabulary) & ELEMENT_RANK.keys()
 
     def scopes(self, crystals: Any) -> list[Scope | CloudError]:
         """SCOPE of each crystal in the dialect of this model; in place of a bad crystal, its error.
@@ -334,7 +336,7 @@ class CloudModel:
         return Spectra(*(torch.from_numpy(np.array(part)) for part in parts))
 
     def _require_thermodynamics(self) -> None:
-        if not self._checkpoint.config.spectra:
+        if not self.checkpoint.config.spectra:
             raise PropertyError(
                 "thermodynamics", f"is not among the properties of {self.name!r}", "Use another checkpoint."
             )
@@ -365,7 +367,7 @@ class CloudModel:
                 failures[i] = scope
                 continue
             try:
-                good[i] = scope, self._checkpoint.tokenizer.encode(str(scope))
+                good[i] = scope, self.checkpoint.tokenizer.encode(str(scope))
             except CloudError as error:
                 failures[i] = error
         if failures and not is_collection(crystals):
@@ -380,7 +382,7 @@ class CloudModel:
         self, tokens: Sequence[Tokens], pool: Callable[[Tensor, TokenBatch], Tensor]
     ) -> NDArray[np.float32]:
         def function(batch: TokenBatch) -> list[Tensor]:
-            return [pool(member.hidden_states(batch), batch) for member in self._checkpoint.members]
+            return [pool(member.hidden_states(batch), batch) for member in self.checkpoint.members]
 
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
 
@@ -394,7 +396,7 @@ class CloudModel:
         atoms = np.array(
             [np.nan if scope.n_atoms is None else scope.n_atoms for scope in described], dtype=float
         )
-        scalars = list(self._checkpoint.config.targets)
+        scalars = list(self.checkpoint.config.targets)
         columns: dict[str, Array] = {}
         for name in names:
             if name in THERMODYNAMICS:
@@ -426,9 +428,9 @@ class CloudModel:
         return [found[text] for text in texts]
 
     def _run(self, texts: Sequence[str]) -> list[_Raw]:
-        config = self._checkpoint.config
-        tokens = [self._checkpoint.tokenizer.encode(text) for text in texts]
-        outputs = [run_heads(member, tokens) for member in self._checkpoint.members]
+        config = self.checkpoint.config
+        tokens = [self.checkpoint.tokenizer.encode(text) for text in texts]
+        outputs = [run_heads(member, tokens) for member in self.checkpoint.members]
         values = errors = np.empty((len(texts), 0))
         scalars = [output.scalars for output in outputs if output.scalars is not None]
         if scalars:
