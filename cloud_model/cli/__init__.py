@@ -1,0 +1,10 @@
+"""The command ``cloud``: one module a subcommand.
+
+Other packages add subcommands by entry points of the group ``cloud_model.commands``, whose values are click
+commands that return their exit code or None. Their modules are imported for ``cloud --help``, so they import
+nothing heavy at the top.
+"""
+
+from cloud_model.cli.main import cloud, main
+
+__all__ = ["cloud", "main"]

@@ -1,0 +1,111 @@
+"""``cloud embed``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.inputs import Report, chunks
+from cloud_model.errors import BatchError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cloud_model.model import CloudModel, Pooling
+
+Batch = tuple[list[str], "NDArray[np.float32]"]
+
+
+@click.command()
+@options.inputs
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write: .parquet, .csv or .npz.",
+)
+@click.option("--pooling", type=click.Choice(["mean", "atoms", "cls"]), default="mean", show_default=True)
+@options.model
+def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | None) -> int:
+    """Write embeddings of crystals to a file.
+
+    Parquet and CSV have the columns 'input', 'e0', 'e1', ...; NPZ the arrays 'input' and 'embedding'. Crystals
+    that fail are left out.
+
+    \b
+    cloud embed structures/ -o embeddings.parquet
+
+    Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
+    """
+    if output.suffix not in _WRITERS:
+        raise click.BadParameter(f"{output.suffix!r} is none of {', '.join(_WRITERS)}", param_hint="--output")
+    report = Report()
+    batches = _batches(options.load(model), inputs, pooling, report)
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        _WRITERS[output.suffix](unfinished, batches)
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return report.exit_code
+
+
+def _batches(model: CloudModel, inputs: Sequence[str], pooling: Pooling, report: Report) -> Iterator[Batch]:
+    for sources in chunks(inputs):
+        try:
+            vectors = model.embed([source.crystal for source in sources], pooling)
+        except BatchError as error:
+            for i, reason in error.failures.items():
+                report.failed(sources[i], reason)
+            sources = [source for i, source in enumerate(sources) if i not in error.failures]
+            vectors = model.embed([source.crystal for source in sources], pooling)
+        yield [source.name for source in sources], vectors
+
+
+def _frames(batches: Iterator[Batch]) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
+    for names, vectors in batches:
+        frame = pd.DataFrame(vectors, columns=[f"e{i}" for i in range(vectors.shape[1])])
+        frame.insert(0, "input", names)
+        yield frame
+
+
+def _write_csv(path: Path, batches: Iterator[Batch]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for i, frame in enumerate(_frames(batches)):
+            frame.to_csv(file, index=False, header=i == 0)
+
+
+def _write_parquet(path: Path, batches: Iterator[Batch]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in _frames(batches))
+    first = next(tables)
+    with parquet.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def _write_npz(path: Path, batches: Iterator[Batch]) -> None:
+    import numpy as np
+
+    names, vectors = zip(*batches, strict=True)
+    with path.open("wb") as file:
+        np.savez(file, input=np.concatenate(names), embedding=np.concatenate(vectors))
+
+
+_WRITERS: dict[str, Callable[[Path, Iterator[Batch]], None]] = {
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+    ".npz": _write_npz,
+}

@@ -1,0 +1,63 @@
+"""``cloud models``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.output import console, new_table, print_csv, print_json
+
+
+@click.command()
+@options.output_format
+def models(output_format: str) -> None:
+    """List the installed checkpoints.
+
+    What each predicts, how well, and from which training data it learned.
+    """
+    records = list(_records())
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(row for record in records for row in _rows(record))
+    else:
+        for record in records:
+            _print_table(record)
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    from cloud_model.model import CloudModel
+    from cloud_model.registry import DEFAULT, available
+
+    for name in available():
+        model = CloudModel.from_pretrained(name)
+        yield {
+            "model": name,
+            "default": name == DEFAULT,
+            "dialect": model.dialect,
+            "symprec": model.symprec,
+            "embedding_size": model.embedding_size,
+            "properties": {key: asdict(info) for key, info in model.properties.items()},
+        }
+
+
+def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, info in record["properties"].items():
+        yield {"model": record["model"], "property": name, **info}
+
+
+def _print_table(record: Mapping[str, Any]) -> None:
+    default = ", the default" if record["default"] else ""
+    title = (
+        f"{record['model']}{default}: dialect {record['dialect']}, symprec {record['symprec']} Angstrom, "
+        f"embeddings of {record['embedding_size']}"
+    )
+    table = new_table("property", "unit", "test error", "training set", title=title)
+    for name, info in record["properties"].items():
+        error = info["test_error"]
+        table.add_row(name, info["unit"], "" if error is None else f"{error:.3g}", info["training_set"])
+    console().print(table)

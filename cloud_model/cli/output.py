@@ -1,0 +1,80 @@
+"""Records to JSON, CSV and tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+Record = Mapping[str, Any]
+
+
+def print_json(records: Iterable[Record]) -> None:
+    """Print one list, an object a line; missing numbers are null."""
+    separator = "["
+    for record in records:
+        click.echo(f"{separator}\n{json.dumps(_without_nan(record))}", nl=False)
+        separator = ","
+    click.echo("[]" if separator == "[" else "\n]")
+
+
+def print_csv(records: Iterable[Record]) -> None:
+    """Print a header and a line a record; missing numbers are empty."""
+    header: Sequence[str] = ()
+    for record in records:
+        if not header:
+            header = list(record)
+            _echo_row(header)
+        _echo_row(_without_nan(record).values())
+
+
+def uncertain(value: float, error: float) -> str:
+    """Write a number with its standard error, as in ``1.20±0.15``."""
+    from uncertainties import ufloat
+
+    if isnan(value):
+        return ""
+    return f"{ufloat(value, error):.2uP}" if error > 0 else f"{value:.4g}"
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    from rich.console import Console
+
+    stdout = Console()
+    return stdout if stdout.is_terminal else Console(width=160)
+
+
+def new_table(*headers: str, title: str = "") -> Table:
+    """Make an empty table, names on the left, numbers to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for i, header in enumerate(headers):
+        table.add_column(Text(header), justify="left" if i == 0 else "right", overflow="fold")
+    return table
+
+
+def _echo_row(values: Iterable[Any]) -> None:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    click.echo(line.getvalue())
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and isnan(value) else value

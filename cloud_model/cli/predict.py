@@ -1,0 +1,145 @@
+"""``cloud predict``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
+from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
+from cloud_model.errors import CloudWarning
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cloud_model.model import CloudModel
+
+_COLUMNS = 3  # more properties than this run down the table, not across it
+_COLUMN_WIDTH = 18
+_NAME_WIDTH = 54
+
+
+@click.command()
+@options.inputs
+@click.option(
+    "-p", "--property", "properties", multiple=True, metavar="NAME", help="Only this one; may be repeated."
+)
+@options.temperatures
+@options.model
+@options.output_format
+def predict(
+    inputs: Sequence[str],
+    properties: Sequence[str],
+    temperatures: Sequence[float],
+    model: str | None,
+    output_format: str,
+) -> int:
+    """Predict properties of crystals.
+
+    Each comes with its standard error. Thermodynamic properties are those at 300 K, or at each --temperature:
+    JSON, one list with an object a crystal, then has lists of values; CSV and tables have a row a temperature.
+
+    \b
+    cloud predict NaCl.cif
+    cloud predict *.cif -p band_gap -p bulk_modulus
+    cloud predict MgO.cif -p heat_capacity_per_atom -T 100 -T 300 --format json
+
+    Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
+    """
+    loaded = options.load(model)
+    report = Report()
+    names = properties or list(loaded.properties)
+    records = _records(loaded, inputs, names, temperatures or [300.0], report)
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(row for record in records for row in _rows(record))
+    else:
+        _print_tables(records, loaded, names)
+    return report.exit_code
+
+
+def _records(
+    model: CloudModel,
+    inputs: Sequence[str],
+    names: Sequence[str],
+    temperatures: Sequence[float],
+    report: Report,
+) -> Iterator[dict[str, Any]]:
+    """One record a crystal; lists of values over temperature if there are several."""
+    for sources in chunks(inputs):
+        tables = _predict(model, [source.crystal for source in sources], names, temperatures)
+        for source, *rows in zip(sources, *tables, strict=True):
+            error, *_ = [row.pop("error") for row in rows]
+            if error:
+                report.failed(source, error)
+            yield {"input": source.name, **_over_temperature(temperatures, rows), "error": error}
+
+
+def _predict(
+    model: CloudModel, crystals: Sequence[str], names: Sequence[str], temperatures: Sequence[float]
+) -> list[list[dict[str, Any]]]:
+    """Rows of predictions for each temperature; the crystals are read once."""
+    scopes = model.scopes(crystals)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\d+ of \d+ crystals", CloudWarning)  # each is reported by name
+        frames = [model.predict(scopes, names, temperature) for temperature in temperatures]
+    return [frame.to_dict("records") for frame in frames]
+
+
+def _over_temperature(temperatures: Sequence[float], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merge predictions at several temperatures: those that depend on it become lists."""
+    from cloud_model.properties import THERMODYNAMICS
+
+    if len(rows) == 1:
+        return {"temperature": temperatures[0], **rows[0]}
+    values = {
+        name: [row[name] for row in rows] if name.removesuffix("_std") in THERMODYNAMICS else value
+        for name, value in rows[0].items()
+    }
+    return {"temperature": list(temperatures), **values}
+
+
+def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One flat record for each temperature."""
+    temperature = record["temperature"]
+    if not isinstance(temperature, list):
+        yield record
+        return
+    for i in range(len(temperature)):
+        yield {name: value[i] if isinstance(value, list) else value for name, value in record.items()}
+
+
+def _print_tables(records: Iterable[dict[str, Any]], model: CloudModel, names: Sequence[str]) -> None:
+    """Print few properties as columns, many as rows with the crystals side by side."""
+    screen = console()
+    units = {name: model.properties[name].unit for name in names}
+    rows = (row for record in records if not record["error"] for row in _rows(record))
+    if len(names) <= _COLUMNS:
+        for group in batched(rows, CHUNK):
+            screen.print(_crystals_down(group, units))
+        return
+    for group in batched(rows, max(1, (screen.width - _NAME_WIDTH) // _COLUMN_WIDTH)):
+        screen.print(_crystals_across(group, units))
+
+
+def _crystals_down(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:
+    table = new_table("crystal", "K", *(f"{name}\n{unit}" for name, unit in units.items()))
+    for row in rows:
+        table.add_row(row["input"], f"{row['temperature']:g}", *(_cell(row, name) for name in units))
+    return table
+
+
+def _crystals_across(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:
+    table = new_table("property", "unit", *(f"{row['input']}\n{row['temperature']:g} K" for row in rows))
+    for name, unit in units.items():
+        table.add_row(name, unit, *(_cell(row, name) for row in rows))
+    return table
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return uncertain(row[name], row[f"{name}_std"])

@@ -1,0 +1,82 @@
+"""``cloud scope``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.inputs import Report, chunks
+from cloud_model.cli.output import print_csv, print_json
+from cloud_model.errors import CloudError
+
+if TYPE_CHECKING:
+    from cloud_model.scope import Dialect
+
+
+@click.command()
+@options.inputs
+@click.option(
+    "--dialect",
+    type=click.Choice(["canonical", "sites", "reference"]),
+    default="canonical",
+    show_default=True,
+    help="How the string is written.",
+)
+@click.option(
+    "--symprec", type=float, default=0.01, show_default=True, help="Tolerance of symmetry, Angstrom."
+)
+@options.output_format
+def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format: str) -> int:
+    """Describe crystals as SCOPE strings.
+
+    A string holds the space group, the Wyckoff positions and the composition. The table is a line a crystal: the string, after the name of the crystal if there are several.
+
+    \b
+    cloud scope NaCl.cif
+    cloud scope - < POSCAR
+    cloud scope *.cif --dialect sites --format csv
+
+    Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
+    """
+    report = Report()
+    records = _records(inputs, dialect, symprec, report)
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(records)
+    else:
+        _print_lines(records)
+    return report.exit_code
+
+
+def _records(
+    inputs: Sequence[str], dialect: Dialect, symprec: float, report: Report
+) -> Iterator[dict[str, Any]]:
+    from cloud_model.scope import scopes
+
+    for sources in chunks(inputs):
+        results = scopes([source.crystal for source in sources], dialect, symprec)
+        for source, result in zip(sources, results, strict=True):
+            failed = isinstance(result, CloudError)
+            if failed:
+                report.failed(source, result)
+            yield {
+                "input": source.name,
+                "scope": None if failed else str(result),
+                "space_group": None if failed else result.space_group,
+                "n_atoms": None if failed else result.n_atoms,
+                "error": str(result) if failed else None,
+            }
+
+
+def _print_lines(records: Iterator[dict[str, Any]]) -> None:
+    """Like grep, name the inputs only where there are several."""
+    first = list(islice(records, 2))
+    for record in chain(first, records):
+        if not record["error"]:
+            name = f"{record['input']}\t" if len(first) > 1 else ""
+            click.echo(name + record["scope"])
