@@ -117,14 +117,17 @@ def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _print_tables(records: Iterable[dict[str, Any]], model: CloudModel, names: Sequence[str]) -> None:
     """Print few properties as columns, many as rows with the crystals side by side."""
     screen = console()
-    units = {name: model.properties[name].unit for name in names}
     rows = (row for record in records if not record["error"] for row in _rows(record))
     if len(names) <= _COLUMNS:
         for group in batched(rows, CHUNK):
-            screen.print(_crystals_down(group, units))
+            screen.print(_crystals_down(group, _units(model, names)))
         return
     for group in batched(rows, max(1, (screen.width - _NAME_WIDTH) // _COLUMN_WIDTH)):
-        screen.print(_crystals_across(group, units))
+        screen.print(_crystals_across(group, _units(model, names)))
+
+
+def _units(model: CloudModel, names: Sequence[str]) -> dict[str, str]:
+    return {name: model.properties[name].unit for name in names}
 
 
 def _crystals_down(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:

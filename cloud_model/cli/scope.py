@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format: str) -> int:
     """Describe crystals as SCOPE strings.
 
-    A string holds the space group, the Wyckoff positions and the composition. The table is a line a crystal: the string, after the name of the crystal if there are several.
+    A string holds the space group, the Wyckoff positions and the composition. The table is a line a crystal:
+    the string, after the name of the crystal if there are several.
 
     \b
     cloud scope NaCl.cif
