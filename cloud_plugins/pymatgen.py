@@ -1,0 +1,78 @@
+"""pymatgen plugin: structures and entries that carry predictions.
+
+SCOPE strings and predictions need no plugin: ``Scope.from_crystal`` and ``CloudModel.predict`` read `Structure`,
+`SymmetrizedStructure` and `ComputedStructureEntry`. Here the predictions go into pymatgen's own place for data of a
+structure, its ``properties``, which survive ``as_dict``, ``to(fmt="json")`` and the conversion to ASE.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pymatgen.core.structure import IStructure
+from pymatgen.entries.computed_entries import ComputedStructureEntry
+
+from cloud_model.collections import crystal_list, is_collection
+from cloud_model.model import CloudModel
+
+PREFIX = "cloud_"
+
+Carrier = IStructure | ComputedStructureEntry
+
+
+def with_predictions(
+    crystals: Any,
+    properties: str | Sequence[str] | None = None,
+    temperature: float = 300.0,
+    *,
+    model: str | os.PathLike[str] | CloudModel | None = None,
+) -> Carrier | list[Carrier]:
+    """Copy structures or entries, with predictions in the ``properties`` of the structure.
+
+    Parameters
+    ----------
+    crystals : Structure, ComputedStructureEntry or collection of them
+        Left as they are.
+    properties : str or sequence of str, optional
+        Names from ``CloudModel.properties``; all if left out.
+    temperature : float
+        Of the thermodynamic properties, K.
+    model : str, path-like or CloudModel, optional
+        Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
+
+    Returns
+    -------
+    Structure, ComputedStructureEntry or list of them
+        Copies of the same types. ``properties`` has ``cloud_<name>`` in the unit of the property,
+        ``cloud_<name>_std``, its standard error, ``cloud_model`` and ``cloud_temperature`` (K).
+
+    Raises
+    ------
+    CloudError
+        If a structure cannot be described; for a collection a `BatchError`, whose ``failures`` names each.
+        Disordered structures must be ordered first.
+
+    Examples
+    --------
+    >>> from pymatgen.core import Lattice, Structure
+    >>> nacl = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> sorted(with_predictions(nacl, "band_gap").properties)
+    ['cloud_band_gap', 'cloud_band_gap_std', 'cloud_model', 'cloud_temperature']
+    """
+    loaded = CloudModel.from_pretrained(model)
+    batch = crystal_list(crystals) if is_collection(crystals) else crystals
+    rows = loaded.predict(batch, properties, temperature, errors="raise").drop(columns="error")
+    common = {"model": loaded.name, "temperature": float(temperature)}
+    results = [row | common for row in rows.to_dict("records")]
+    if not is_collection(crystals):
+        return _copy(crystals, results[0])
+    return [_copy(crystal, result) for crystal, result in zip(batch, results, strict=True)]
+
+
+def _copy(crystal: Carrier, results: dict[str, Any]) -> Carrier:
+    copied = crystal.copy()
+    structure = copied.structure if isinstance(copied, ComputedStructureEntry) else copied
+    structure.properties = structure.properties | {PREFIX + name: value for name, value in results.items()}
+    return copied
