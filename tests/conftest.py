@@ -57,3 +57,15 @@ def tiny_model(tiny_checkpoint):
     from cloud_model import CloudModel
 
     return CloudModel.from_pretrained(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def rock_salts() -> list:
+    """Rock salts as pymatgen Structures, to be left as they are."""
+    from pymatgen.core import Lattice, Structure
+
+    return [
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), [metal, other], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        for metal in ("Mg", "Ca", "Sr", "Ba", "Mn", "Ni")
+        for other in ("O", "S")
+    ]
