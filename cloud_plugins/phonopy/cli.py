@@ -65,7 +65,7 @@ def validate(
     cloud validate Cu.cif --calculator emt --relax
 
     Exit code: 0; 1 if some sources failed (each is named on standard error); 2 for wrong usage.
-    """
+    """  # noqa: D301 - click takes a backspace as "do not wrap"
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
     files = [file for source in sources for file in _files(source, with_forces=not settings["calculator"])]

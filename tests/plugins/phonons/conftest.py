@@ -1,0 +1,66 @@
+"""Phonons for tests: calculated with EMT, and of phonopy's own examples where its source can be fetched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cloud_model.thermodynamics import Thermodynamics
+
+
+class KnownModel:
+    """Predicts one mixture of Debye spectra for every crystal."""
+
+    def __init__(self, *debye_temperatures: float) -> None:
+        self.debye_temperatures = np.array(debye_temperatures)
+
+    def thermodynamics(self, crystal, temperatures) -> Thermodynamics:
+        n_spectra = len(self.debye_temperatures)
+        weights = np.full(n_spectra, 1 / n_spectra)
+        n_atoms = None if isinstance(crystal, str) else 7
+        return Thermodynamics(np.asarray(temperatures), self.debye_temperatures, weights, n_atoms)
+
+
+@pytest.fixture(scope="session")
+def model() -> KnownModel:
+    return KnownModel(300.0, 600.0)
+
+
+@pytest.fixture(scope="session")
+def copper():
+    """Phonopy object of copper, forces by EMT."""
+    from ase.build import bulk
+    from ase.calculators.emt import EMT
+
+    from cloud_model.crystals import read_crystal
+    from cloud_plugins.phonopy.displacements import calculate_phonons
+
+    phonon, _ = calculate_phonons(read_crystal(bulk("Cu")), EMT(), supercell_length=7.0)
+    return phonon
+
+
+@pytest.fixture(scope="session")
+def phonopy_source(request) -> Path:
+    """Source distribution of phonopy, whose examples hold forces of density-functional theory."""
+    release = f"phonopy-{version('phonopy')}"
+    cache = request.config.cache.mkdir("phonopy-source")
+    if not (cache / release / "example").exists():
+        _download(release, cache)
+    return cache / release
+
+
+def _download(release: str, folder: Path) -> None:
+    requirement = release.replace("-", "==")
+    options = ["--no-deps", "--no-binary", "phonopy", "--dest", str(folder), "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        pytest.skip(f"phonopy's source cannot be fetched: {done.stderr.strip().splitlines()[-1]}")
+    with tarfile.open(folder / f"{release}.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
