@@ -9,20 +9,25 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Literal, get_args
+from functools import cache, partial
+from typing import Any, Literal, get_args
 
 from cloud_model.canonical import canonical_letters, canonical_orbits
-from cloud_model.elements import ELEMENT_RANK
-from cloud_model.errors import ArgumentError, ScopeError
+from cloud_model.crystals import Crystal, from_object
+from cloud_model.elements import ELEMENT_RANK, SYMBOLS
+from cloud_model.errors import ArgumentError, CloudError, ScopeError
+from cloud_model.files import read_crystal
 from cloud_model.space_groups import numbers_by_generators, space_group
+from cloud_model.symmetry import DEFAULT_ENGINE, Engine, check_search, find_symmetry, orbits_of
 
 Dialect = Literal["reference", "canonical", "sites"]
 Orbits = tuple[tuple[str, str], ...]
 Composition = tuple[tuple[str, float], ...]
+Description = Callable[[Any], "Scope | CloudError"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +98,45 @@ class Scope:
                 f"{error.args[0]!r} is not one of its Wyckoff symbols, or not an element",
                 "Give each orbit a symbol such as '4a' and an element such as 'Na'.",
             ) from None
-        return _from_canonical_orbits(space_group, canonical, dialect)
+        return _from_canonical(space_group, canonical, dialect)
+
+    @classmethod
+    def from_crystal(
+        cls,
+        crystal: Any,
+        dialect: Dialect = "canonical",
+        symprec: float = 0.01,
+        engine: Engine | None = None,
+    ) -> Scope:
+        """Describe a crystal.
+
+        Parameters
+        ----------
+        crystal : ase.Atoms, pymatgen Structure, path, str, Scope or Crystal
+            A ``str`` with two vertical bars is a SCOPE string, any other the name of a file; see
+            `cloud_model.files.read_crystal` and `cloud_model.crystals.from_object` for what is accepted.
+        dialect : {'canonical', 'sites', 'reference'}
+            How the text is written.
+        symprec : float
+            Tolerance of the symmetry search in Angstrom.
+        engine : {'moyopy', 'spglib'}, optional
+            What searches the symmetry. ``reference`` is defined by spglib; the others use moyopy, which is faster
+            and depends less on the choice of cell and origin where symmetry is borderline.
+
+        Raises
+        ------
+        CrystalError
+            If it is not one physical, ordered crystal that can be read.
+        SymmetryError
+            If the symmetry search fails.
+        ScopeError
+            If it is a malformed SCOPE string, or one that cannot be written in this dialect.
+        """
+        _check_arguments(dialect, symprec, engine)
+        prepared = _prepare(crystal)
+        if isinstance(prepared, Scope):
+            return prepared.to(dialect)
+        return _describe(prepared, dialect, symprec, engine)
 
     @classmethod
     def parse(cls, text: str) -> Scope:
@@ -170,11 +213,51 @@ class Scope:
         return hash(str(self))
 
 
+def scopes(
+    crystals: Iterable[Any],
+    dialect: Dialect = "canonical",
+    symprec: float = 0.01,
+    engine: Engine | None = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+) -> list[Scope | CloudError]:
+    """Describe many crystals.
+
+    Parameters
+    ----------
+    crystals : iterable
+        What `Scope.from_crystal` accepts.
+    dialect, symprec, engine
+        As in `Scope.from_crystal`.
+    n_jobs : int
+        Number of processes, as in joblib: -1 for one a core.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    list of Scope or CloudError
+        One item a crystal, in their order; the error for one that cannot be described.
+    """
+    _check_arguments(dialect, symprec, engine)
+    describe = partial(_describe_or_error, dialect=dialect, symprec=symprec, engine=engine)
+    crystals = list(crystals)
+    if n_jobs == 1:
+        found: Iterable[Scope | CloudError] = map(describe, crystals)
+    else:
+        found = _in_processes(describe, crystals, n_jobs)
+    if progress:
+        from tqdm import tqdm
+
+        found = tqdm(found, total=len(crystals), desc="SCOPE", unit="crystal")
+    return list(found)
+
+
 def check_dialect(dialect: str) -> None:
     """Raise an `ArgumentError` unless this is one of the dialects."""
     if dialect not in get_args(Dialect):
         raise ArgumentError(
-            f"dialect {dialect!r}", "is unknown", f"Choose one of {', '.join(get_args(Dialect))}."
+            f"dialect {dialect!r}", "it is unknown", f"Choose one of {', '.join(get_args(Dialect))}."
         )
 
 
@@ -183,19 +266,106 @@ def round_fraction(fraction: float) -> float:
     return round(fraction * 100) / 100
 
 
-def _from_canonical_orbits(number: int, orbits: list[tuple[str, str]], dialect: Dialect) -> Scope:
+def _check_arguments(dialect: Dialect, symprec: float, engine: Engine | None) -> None:
+    check_dialect(dialect)
+    check_search(symprec, engine or DEFAULT_ENGINE)
+    if dialect == "reference" and engine == "moyopy":
+        raise ArgumentError(
+            "engine 'moyopy'",
+            "it cannot give the reference dialect, which is that of spglib",
+            "Use 'spglib'.",
+        )
+
+
+def _prepare(crystal: Any) -> Scope | Crystal:
+    """Read what is not in memory yet, and reduce crystals to arrays."""
+    if isinstance(crystal, Scope):
+        return crystal
+    if isinstance(crystal, str) and crystal.count("|") == 2:
+        return Scope.parse(crystal)
+    if isinstance(crystal, str | os.PathLike):
+        return read_crystal(crystal)
+    return from_object(crystal)
+
+
+def _describe(crystal: Crystal, dialect: Dialect, symprec: float, engine: Engine | None) -> Scope:
+    if dialect == "reference":
+        return _describe_as_published(crystal, symprec)
+    symmetry = find_symmetry(crystal, symprec, engine or DEFAULT_ENGINE)
+    canonical = canonical_orbits(symmetry.number, orbits_of(crystal, symmetry))
+    return _from_canonical(symmetry.number, canonical, dialect, symprec, len(crystal))
+
+
+def _describe_as_published(crystal: Crystal, symprec: float) -> Scope:
+    """Follow the published code: the order is that of the sites, and spglib runs with the settings of pymatgen."""
+    symmetry = find_symmetry(crystal, symprec, "spglib", angle_tolerance=5.0)
+    multiplicities = space_group(symmetry.number).multiplicities
+    counts = Counter(crystal.numbers.tolist())
+    return Scope(
+        symmetry.number,
+        tuple(f"{multiplicities[letter]}{letter}" for letter in dict.fromkeys(symmetry.letters)),
+        tuple((SYMBOLS[z - 1], round_fraction(count / len(crystal))) for z, count in counts.items()),
+        None,
+        "reference",
+        symprec,
+        len(crystal),
+    )
+
+
+def _describe_or_error(
+    crystal: Any, dialect: Dialect, symprec: float, engine: Engine | None
+) -> Scope | CloudError:
+    try:
+        return Scope.from_crystal(crystal, dialect, symprec, engine)
+    except CloudError as error:
+        return error
+
+
+def _in_processes(describe: Description, crystals: list[Any], n_jobs: int) -> Iterator[Scope | CloudError]:
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    size = max(1, min(256, len(crystals) // (4 * effective_n_jobs(n_jobs))))
+    chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
+    tasks = (delayed(_describe_all)(describe, [_compact(crystal) for crystal in chunk]) for chunk in chunks)
+    for found in Parallel(n_jobs, return_as="generator")(tasks):
+        yield from found
+
+
+def _compact(crystal: Any) -> Any:
+    """Reduce an object to arrays, which cross to another process quickly."""
+    if isinstance(crystal, str | os.PathLike | Scope):
+        return crystal
+    try:
+        return from_object(crystal)
+    except CloudError as error:
+        return error
+
+
+def _describe_all(describe: Description, crystals: list[Any]) -> list[Scope | CloudError]:
+    return [crystal if isinstance(crystal, CloudError) else describe(crystal) for crystal in crystals]
+
+
+def _from_canonical(
+    number: int,
+    orbits: list[tuple[str, str]],
+    dialect: Dialect,
+    symprec: float | None = None,
+    n_atoms: int | None = None,
+) -> Scope:
     multiplicities = space_group(number).multiplicities
-    counts: Counter[str] = Counter()
+    counts: dict[str, int] = {}
     for letter, element in orbits:
-        counts[element] += multiplicities[letter]
-    total = counts.total()
-    placed = tuple((f"{multiplicities[letter]}{letter}", element) for letter, element in orbits)
+        counts[element] = counts.get(element, 0) + multiplicities[letter]
+    total = sum(counts.values())
+    placed = tuple([(f"{multiplicities[letter]}{letter}", element) for letter, element in orbits])
     return Scope(
         number,
-        tuple(dict.fromkeys(symbol for symbol, _ in placed)),
+        tuple(dict.fromkeys([symbol for symbol, _ in placed])),
         _sorted_by_element((element, round_fraction(count / total)) for element, count in counts.items()),
         placed if dialect == "sites" else None,
         dialect,
+        symprec,
+        n_atoms,
     )
 
 

@@ -1,7 +1,7 @@
 """The 230 space groups: generators, Wyckoff positions and how the positions can be relabelled.
 
-A static table that ``tools/make_space_groups.py`` makes from those of pymatgen. Wyckoff positions are named as in
-the International Tables.
+A static table that ``tools/make_space_groups.py`` makes from those of pymatgen. The names of the Wyckoff
+positions are those of the International Tables.
 """
 
 from __future__ import annotations
@@ -74,3 +74,15 @@ def numbers_by_generators() -> dict[str, int]:
     """Map generator strings, of either encoding, to the numbers of their space groups."""
     groups = space_groups()
     return {g.published_generators: g.number for g in groups} | {g.generators: g.number for g in groups}
+
+
+# for each geometric crystal class or two: its last space group and the number of its rotations
+_CLASSES = (
+    (1, 1), (9, 2), (46, 4), (74, 8), (82, 4), (122, 8), (142, 16), (146, 3), (161, 6), (167, 12),
+    (174, 6), (190, 12), (194, 24), (199, 12), (220, 24), (230, 48),
+)  # fmt: skip
+
+
+def point_group_order(number: int) -> int:
+    """Return the number of rotations, proper and improper, in the point group of a space group."""
+    return next(order for last, order in _CLASSES if number <= last)
