@@ -18,7 +18,7 @@ import json
 import os
 import pickle
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from cloud_model.encoder import EncoderConfig
 from cloud_model.errors import CheckpointError
@@ -212,8 +213,23 @@ def _published_vocabulary(directory: Path) -> list[str]:
     return [tokens[i] for i in range(len(tokens))]
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Leave new parameters without values, since drawing them is lost work.
+
+    (The device ``meta`` would do the same, but its Python arithmetic imports all of TorchDynamo, which takes
+    longer than importing torch.)
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) -> Predictor:
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=()), _Uninitialised():
         member = Predictor(config.encoder, len(config.targets), config.spectra)
     try:
         member.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
