@@ -86,11 +86,12 @@ def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequ
 
 
 def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
-    """Outputs of a predictor for many crystals, in their order."""
+    """Outputs of a predictor for many crystals, in their order, on the CPU."""
+    device = next(predictor.parameters()).device
 
     def heads(batch: TokenBatch) -> list[Tensor]:
-        output = predictor(batch)
-        return [*(output.scalars or ()), *(output.spectra or ())]
+        output = predictor(batch.to(device))
+        return [part.cpu() for part in (*(output.scalars or ()), *(output.spectra or ()))]
 
     parts = run_batched(heads, tokens) if predictor.scalars or predictor.thermodynamics else []
     scalars = Prediction(*parts[:2]) if predictor.scalars else None

@@ -77,6 +77,10 @@ class TokenBatch:
         shares = padded((tokens.shares for tokens in batch), 0, torch.float32)
         return cls(ids, types, shares, ids != PAD)
 
+    def to(self, device: torch.device) -> TokenBatch:
+        """Move the batch."""
+        return TokenBatch(*(part.to(device) for part in (self.ids, self.types, self.shares, self.mask)))
+
 
 class Tokenizer:
     """Splits SCOPE strings into tokens and looks them up.

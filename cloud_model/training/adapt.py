@@ -22,6 +22,7 @@ from cloud_model.scope import Scope
 from cloud_model.tokenizer import Tokens
 from cloud_model.training.baselines import baseline_predictions
 from cloud_model.training.finetune import Labels
+from cloud_model.training.loop import remove_states
 from cloud_model.training.metrics import score_table, scores
 from cloud_model.training.tables import column, curves, describe, formula_groups, grouped_folds, numbers
 from cloud_model.training.transfer import HEAT_CAPACITY, HeldOut, TransferSettings, choose_transform, transfer
@@ -213,8 +214,8 @@ def finetune_table(
     checkpoint = _with_errors(checkpoint, {name: errors[name][MODEL]["mae"] for name in errors})
     checkpoint.save(output, _card(checkpoint, report))
     (output / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
-    for state in (output / "training").glob("*/training_state.pt"):
-        state.unlink()
+    for member in (output / "training").iterdir():
+        remove_states(member)
     return report
 
 

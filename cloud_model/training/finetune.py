@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from cloud_model.predictor import Output, Predictor, run_heads
 from cloud_model.properties import ScalarTarget
 from cloud_model.tokenizer import TokenBatch, Tokens
 from cloud_model.training.batching import bucketed_batches
-from cloud_model.training.loop import Metrics, Schedule, parameter_groups, train
+from cloud_model.training.loop import Metrics, Schedule, Step, parameter_groups, train
 
 FLOOR = 0.02  # J/(mol-atom K), the smallest error that the heat capacity is given credit for
 
@@ -126,8 +128,22 @@ class Batch(NamedTuple):
         )
 
     def rows(self, index: NDArray[np.int64] | Tensor) -> Batch:
-        """The labels of some rows."""
-        return Batch(*(None if part is None else part[index] for part in self))
+        """Pick the labels of some rows."""
+        return self._each(lambda part: part[index])
+
+    def to(self, device: torch.device) -> Batch:
+        """Move all labels."""
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        energies = self.internal_energies
+        return Batch(
+            function(self.scalars),
+            function(self.temperatures),
+            function(self.heat_capacities),
+            None if energies is None else function(energies),
+            function(self.weights),
+        )
 
 
 class MultiTaskLoss(nn.Module):
@@ -141,14 +157,16 @@ class MultiTaskLoss(nn.Module):
         Of the heat capacity curve of a crystal.
     """
 
+    weights: Tensor
+
     def __init__(self, weights: Tensor, heat_capacity_weight: float) -> None:
         super().__init__()
         self.register_buffer("weights", weights)
         self.heat_capacity_weight = heat_capacity_weight
 
-    def forward(self, output: Output, batch: Batch) -> Tensor:
-        """Loss of a batch: weighted sum over its labels, divided by its size."""
-        total = torch.zeros(())
+    def forward(self, output: Output, batch: Batch, size: int) -> Tensor:
+        """Loss of some rows of a batch of this size: weighted sum over their labels, divided by the size."""
+        total = torch.zeros((), device=self.weights.device)
         if output.scalars is not None:
             known = ~batch.scalars.isnan()
             residual = (output.scalars.value - batch.scalars.nan_to_num()).abs()
@@ -157,7 +175,7 @@ class MultiTaskLoss(nn.Module):
         if output.spectra is not None and (rows := ~batch.heat_capacities.isnan().all(1)).any():
             spectra = Spectra(*(part[rows] for part in output.spectra))
             total = total + self.heat_capacity_weight * _curve_loss(spectra, batch.rows(rows))
-        return total / len(batch.scalars)
+        return total / size
 
 
 def laplace_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
@@ -246,36 +264,75 @@ def finetune(
         The metrics of each epoch; ``validation_error`` is the mean absolute error over all labels in
         normalised units (one for 1 J/(mol-atom K) of heat capacity).
     """
-    batch_labels = Batch.of(labels, _normalised(targets, labels.scalars), sample_weights)
-    criterion = MultiTaskLoss(torch.tensor(task_weights or [1.0] * len(targets)), heat_capacity_weight)
-    rows = np.arange(len(tokens)) if repeats is None else np.repeat(np.arange(len(tokens)), repeats)
-    lengths = np.array([len(tokens[row].ids) for row in rows])
-
-    def epoch_batches(epoch: int) -> list[NDArray[np.int64]]:
-        rng = np.random.default_rng([schedule.seed, epoch])
-        return [rows[batch] for batch in bucketed_batches(lengths, tokens_per_batch, rng)]
-
-    def loss(module: nn.Module, batch_rows: NDArray[np.int64]) -> tuple[Tensor, int]:
-        batch = TokenBatch.collate([tokens[row] for row in batch_rows])
-        output = module(batch)
-        with torch.autocast("cpu", enabled=False):
-            value = criterion(output, batch_labels.rows(batch_rows))
-        return value, int(batch.mask.sum())
-
-    def validate(module: nn.Module) -> Metrics:
-        assert validation is not None  # noqa: S101
-        return errors(module, targets, *validation)
-
     return train(
         predictor,
-        epoch_batches,
-        loss,
+        _Finetuning(
+            tokens=tokens,
+            each=np.arange(len(tokens)) if repeats is None else np.repeat(np.arange(len(tokens)), repeats),
+            labels=Batch.of(labels, _normalised(targets, labels.scalars), sample_weights),
+            criterion=MultiTaskLoss(torch.tensor(task_weights or [1.0] * len(targets)), heat_capacity_weight),
+            targets=targets,
+            validation=validation,
+            tokens_per_batch=tokens_per_batch,
+            seed=schedule.seed,
+        ),
         schedule,
         directory,
         groups=layer_groups(predictor, schedule, encoder_rate, layer_decay),
-        validate=validate if validation else None,
         patience=patience,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Finetuning:
+    """The task of the training loop: crystals, their labels and the loss."""
+
+    tokens: Sequence[Tokens]
+    each: NDArray[np.int64]  # number of the crystal that a row of an epoch stands for
+    labels: Batch
+    criterion: MultiTaskLoss
+    targets: Mapping[str, ScalarTarget]
+    validation: tuple[Sequence[Tokens], Labels] | None
+    tokens_per_batch: int
+    seed: int
+    uses_all = False  # a batch may lack a kind of label
+
+    @property
+    def rows(self) -> int:
+        return len(self.each)
+
+    @cached_property
+    def identity(self) -> str:
+        digest = hashlib.sha256(repr([row.ids for row in self.tokens]).encode())
+        for part in self.labels:
+            if part is not None:
+                digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
+
+    def steps(self, epoch: int, start: tuple[int, int]) -> Iterator[Step]:
+        lengths = np.array([len(self.tokens[row].ids) for row in self.each])
+        rng = np.random.default_rng([self.seed, epoch])
+        batches = bucketed_batches(lengths, self.tokens_per_batch, rng)
+        for i in range(start[1], len(batches)):
+            yield Step(self.each[batches[i]], len(batches[i]), (0, i + 1))
+
+    def loss(self, model: nn.Module, batch: NDArray[np.int64], part: slice) -> tuple[Tensor, int]:
+        own = batch[part]
+        crystals = TokenBatch.collate([self.tokens[row] for row in (own if len(own) else batch[:1])])
+        device = next(model.parameters()).device
+        output = model(crystals.to(device))
+        labels = self.labels.rows(own if len(own) else batch[:1])
+        if not len(own):  # a process without rows takes part in the step, with no weight
+            labels = labels._replace(weights=torch.zeros(1))
+        with torch.autocast(device.type, enabled=False):
+            value = self.criterion.to(device)(output, labels.to(device), len(batch))
+        return value, int(crystals.mask.sum())
+
+    def validate(self, model: nn.Module) -> Metrics:
+        if self.validation is None:
+            return {}
+        assert isinstance(model, Predictor)  # noqa: S101
+        return errors(model, self.targets, *self.validation)
 
 
 def layer_groups(

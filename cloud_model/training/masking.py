@@ -22,10 +22,13 @@ class Masking:
         Its special tokens and separators are never chosen.
     rate : float
         Share of the tokens that are chosen.
+    whole_elements : bool
+        Choose an element as a whole; without it every token is chosen by itself, as published.
     """
 
-    def __init__(self, tokenizer: Tokenizer, rate: float = 0.15) -> None:
+    def __init__(self, tokenizer: Tokenizer, rate: float = 0.15, whole_elements: bool = True) -> None:
         self.rate = rate
+        self.whole_elements = whole_elements
         self.size = len(tokenizer)
         fixed = {*SPECIAL_TOKENS, SEPARATOR}
         self.eligible = torch.tensor([token not in fixed for token in tokenizer.vocabulary])
@@ -34,8 +37,9 @@ class Masking:
     def __call__(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Masked ids and labels, of the shape of `ids`; labels are `IGNORED` where nothing was chosen."""
         chance = torch.rand(ids.shape, generator=generator)
-        by_element = torch.rand((len(ids), self.size), generator=generator).gather(1, ids)
-        chance = torch.where(self.grouped[ids], by_element, chance)
+        if self.whole_elements:
+            by_element = torch.rand((len(ids), self.size), generator=generator).gather(1, ids)
+            chance = torch.where(self.grouped[ids], by_element, chance)
         chosen = (chance < self.rate) & self.eligible[ids]
         labels = ids.masked_fill(~chosen, IGNORED)
         fate = torch.rand(ids.shape, generator=generator)

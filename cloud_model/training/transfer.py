@@ -67,7 +67,7 @@ class TransferSettings:
     encoder_rate: float = 0.5
     layer_decay: float = 0.8
     dropout: float = 0.1
-    tokens_per_batch: int = 1024
+    tokens_per_batch: int = 512
     spectra: int = 4
     seed: int = 0
 
