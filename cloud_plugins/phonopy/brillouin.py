@@ -6,7 +6,7 @@ import warnings
 from copy import copy
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,7 +73,7 @@ def sample(phonon: Phonopy, temperatures: ArrayLike) -> Mesh:
             "has no force constants",
             "Call its produce_force_constants() or read a file that holds forces.",
         )
-    scratch = copy(phonon)
+    scratch: Any = copy(phonon)
     previous = None
     for length in _LENGTHS:
         spectrum, n_points, gap = _mesh(scratch, length)
@@ -86,7 +86,7 @@ def sample(phonon: Phonopy, temperatures: ArrayLike) -> Mesh:
     return mesh
 
 
-def _mesh(phonon: Phonopy, length: float) -> tuple[PhononSpectrum, int, float]:
+def _mesh(phonon: Any, length: float) -> tuple[PhononSpectrum, int, float]:
     """Spectrum, number of q-points and acoustic gap of a Gamma-centred mesh.
 
     The cell around Gamma is sampled on its own grid: one point in its middle would count three acoustic modes

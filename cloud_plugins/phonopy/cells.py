@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cloud_model.crystals import Crystal
+
+from cloud_model.crystals import Crystal, from_object
+from cloud_model.files import read_crystal
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
@@ -17,13 +20,20 @@ if TYPE_CHECKING:
 SYMPREC = 0.01  # Angstrom, as in SCOPE
 
 
+def to_crystal(crystal: Any) -> Crystal:
+    """Read a crystal from a file or an object of ASE or pymatgen."""
+    if isinstance(crystal, str | os.PathLike):
+        return read_crystal(crystal)
+    return from_object(crystal)
+
+
 def unit_cell(phonon: Phonopy) -> Crystal:
     """Read the unit cell of phonons, in Angstrom whatever units the force code works in."""
-    from phonopy.interface.calculator import get_calculator_physical_units
+    from phonopy.physical_units import get_calculator_physical_units
 
     cell = phonon.unitcell
     angstrom = get_calculator_physical_units(phonon.calculator).distance_to_A
-    return Crystal(angstrom * cell.cell, cell.scaled_positions, cell.numbers, cell.formula)
+    return Crystal(angstrom * cell.cell, cell.scaled_positions, cell.numbers)
 
 
 def to_phonopy(crystal: Crystal) -> PhonopyAtoms:

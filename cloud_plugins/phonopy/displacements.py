@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cloud_model.crystals import Crystal
 from numpy.typing import ArrayLike
 
+from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy.cells import SYMPREC, primitive_matrix, to_phonopy
 from cloud_plugins.phonopy.spectrum import Array
@@ -18,7 +18,6 @@ from cloud_plugins.phonopy.spectrum import Array
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
-
     from phonopy import Phonopy
 
 BornCharges = tuple[ArrayLike, ArrayLike]
@@ -69,9 +68,8 @@ def calculate_phonons(
     """
     from ase import Atoms
     from joblib import Memory
-    from tqdm import tqdm
-
     from phonopy import Phonopy
+    from tqdm import tqdm
 
     standard = _standardise(crystal)
     atoms = Atoms(
@@ -90,11 +88,11 @@ def calculate_phonons(
     phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=SYMPREC)
     phonon.generate_displacements(distance=_DISPLACEMENT)
 
-    @Memory(cache, verbose=0).cache
+    @Memory(cache, verbose=0).cache  # type: ignore[untyped-decorator]
     def forces(numbers: Array, cell: Array, positions: Array, identity: str) -> Array:
         return np.asarray(Atoms(numbers, positions, cell=cell, pbc=True, calculator=calculator).get_forces())
 
-    supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.label}", disable=None)
+    supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.name}", disable=None)
     with _calculator_errors(crystal, calculator):
         phonon.forces = [forces(s.numbers, s.cell, s.positions, identity) for s in supercells]
     phonon.produce_force_constants()
@@ -108,10 +106,10 @@ def _standardise(crystal: Crystal) -> Any:
     """Symmetry dataset of spglib; its ``std_`` fields hold the conventional cell."""
     import spglib
 
-    cell = (crystal.lattice, crystal.positions, crystal.numbers)
+    cell: Any = (crystal.lattice, crystal.positions, crystal.numbers)
     dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
     if dataset is None:
-        raise PhononError(crystal.label, "its symmetry was not found", "Check for atoms that overlap.")
+        raise PhononError(crystal.name, "its symmetry was not found", "Check for atoms that overlap.")
     return dataset
 
 
@@ -122,7 +120,8 @@ def _relax(atoms: Atoms, calculator: Calculator) -> None:
 
     atoms.calc = calculator
     atoms.set_constraint(FixSymmetry(atoms, symprec=SYMPREC))
-    optimizer = LBFGS(FrechetCellFilter(atoms), logfile=None)
+    filtered: Any = FrechetCellFilter(atoms)
+    optimizer = LBFGS(filtered, logfile=None)  # type: ignore[arg-type]  # ASE lets None be no log
     if not optimizer.run(fmax=_RELAXED_FORCE, steps=_RELAXATION_STEPS):
         raise PhononError(
             str(atoms.symbols),
@@ -132,8 +131,9 @@ def _relax(atoms: Atoms, calculator: Calculator) -> None:
     atoms.set_constraint()
 
 
-def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> dict[str, Array]:
+def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> Any:
     """Symmetrised charges, turned from the given cell into the axes and order of the conventional one."""
+    from phonopy.physical_units import get_calculator_physical_units
     from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
     charges, dielectric = (np.asarray(tensors, dtype=float) for tensors in born)
@@ -154,7 +154,8 @@ def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> dict[str, 
         primitive_matrix=phonon.primitive_matrix,
         symprec=SYMPREC,
     )
-    return {"born": charges, "dielectric": dielectric}
+    factor = get_calculator_physical_units().nac_factor
+    return {"born": charges, "dielectric": dielectric, "factor": factor}
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def _calculator_errors(crystal: Crystal, calculator: Calculator) -> Iterator[Non
         raise
     except Exception as error:  # a calculator wraps any program and may raise anything
         raise PhononError(
-            crystal.label,
+            crystal.name,
             f"{type(calculator).__name__} failed: {error}",
             "Use a calculator for its elements.",
         ) from error

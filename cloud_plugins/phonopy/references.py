@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cloud_model.crystals import Crystal, read_crystal
 from numpy.typing import ArrayLike
 
+from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy import brillouin
 from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_plugins.phonopy.cells import unit_cell
+from cloud_plugins.phonopy.cells import to_crystal, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
-
     from phonopy import Phonopy
 
 PHONOPY_FILES = tuple(
@@ -113,7 +112,7 @@ def from_calculator(
     if isinstance(calculator, str):
         calculator = named_calculator(calculator)
     phonon, residual = calculate_phonons(crystal, calculator, **options)
-    reference = from_phonopy(phonon, f"{crystal.label} by {type(calculator).__name__}", temperatures)
+    reference = from_phonopy(phonon, f"{crystal.name} by {type(calculator).__name__}", temperatures)
     remarks = reference.warnings
     if residual > _RESIDUAL_FORCE:
         remarks += (f"forces on undisplaced atoms reach {residual:.2f} eV/Angstrom: relax the crystal",)
@@ -175,7 +174,7 @@ def _from_arrays(*arrays: Any) -> Reference:
 def _from_pymatgen(dos: Any) -> Reference:
     spectrum = PhononSpectrum.from_density_of_states(dos.frequencies, dos.densities, "THz")
     structure = getattr(dos, "structure", None)
-    crystal = None if structure is None else read_crystal(structure)
+    crystal = None if structure is None else to_crystal(structure)
     return Reference("pymatgen density of states", spectrum, crystal)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from cloud_model.crystals import Crystal, read_crystal
 from numpy.typing import ArrayLike
 
+from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, composition, formula
+from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, composition, formula, to_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
@@ -81,7 +81,7 @@ def validate_heat_capacity(
         phonons = read_reference(reference, temperatures)
     else:
         phonons = from_calculator(
-            read_crystal(reference),
+            to_crystal(reference),
             calculator,
             temperatures,
             supercell_length=supercell_length,
@@ -95,7 +95,7 @@ def validate_heat_capacity(
     described = phonons.crystal if crystal is None else crystal
     if described is None:
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
-    cell = None if isinstance(described, str) and "|" in described else read_crystal(described)
+    cell = None if isinstance(described, str) and described.count("|") == 2 else to_crystal(described)
     if cell is not None:
         _check_same_crystal(cell, phonons)
     if model is None:
