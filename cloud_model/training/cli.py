@@ -172,3 +172,20 @@ def evaluate(
         if form == "json"
         else f"{result.name} ({result.split})\n{result.to_markdown()}"
     )
+
+
+@click.command()
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of the run.",
+)
+def pretrain(config: Path) -> None:
+    """Pretrain an encoder on the SCOPE strings of Parquet shards.
+
+    Under torchrun or accelerate launch it runs on all their processes. Interrupted runs resume.
+    """
+    from cloud_model.training.run import PretrainingRun
+
+    click.echo(f"Wrote {PretrainingRun.read(config).execute()}")
