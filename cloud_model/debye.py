@@ -23,20 +23,20 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import constants
-from scipy.special import zeta
 from torch import Tensor
 
 __all__ = ["debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
 
-R = float(constants.R)  # J/(mol K), CODATA
+R = 8.31446261815324  # J/(mol K), exact in the SI
 
 _SWITCH = 2.0  # the x at which one series hands over to the other; either is exact to rounding there
 _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
 
 # E(x) = sum_n e_n x^2n with e_n = 3 B_2n / ((2n)! (2n + 3)), and C_v / 3R = E - x E'
-_ENERGY_SERIES = [
-    (-1) ** (n + 1) * 6 * float(zeta(2 * n)) / ((2 * n + 3) * (2 * math.pi) ** (2 * n)) for n in range(18)
+_EVEN = torch.arange(2.0, 36.0, 2.0, dtype=torch.float64)
+_ENERGY_SERIES = [1.0] + [
+    (-1) ** (n + 1) * 6 * zeta / ((2 * n + 3) * (2 * math.pi) ** (2 * n))
+    for n, zeta in enumerate(torch.special.zeta(_EVEN, 1).tolist(), start=1)
 ]
 _HEAT_CAPACITY_SERIES = [(1 - 2 * n) * e for n, e in enumerate(_ENERGY_SERIES)]
 

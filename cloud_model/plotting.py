@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.constants import R
+
+from cloud_model.debye import R
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

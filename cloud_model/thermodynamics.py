@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants
 
 from cloud_model import debye
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_KELVIN_TO_THZ = constants.k / constants.h * 1e-12
+_KELVIN_TO_THZ = 1.380649e-23 / 6.62607015e-34 * 1e-12  # k / h, exact in the SI
 
 
 @dataclass(frozen=True, eq=False)
