@@ -105,7 +105,7 @@ class LabelledCrystals:
             If a column is missing or holds no numbers, or no row is left.
         """
         labels = _labels(table, columns)
-        labelled = ~(np.isnan(labels.scalars).all(1) & np.isnan(labels.heat_capacities).all(1))
+        unknown: NDArray[np.bool_] = np.isnan(np.hstack([labels.scalars, labels.heat_capacities])).all(axis=1)
         config = checkpoint.config
         described = describe(column(table, columns.structure), folder, config.dialect, config.symprec)
         good: dict[int, tuple[Scope, Tokens]] = {}
@@ -118,10 +118,10 @@ class LabelledCrystals:
             except CloudError as error:
                 skipped[row] = str(error)
                 continue
-            if labelled[row]:
-                good[row] = scope, tokens
-            else:
+            if unknown[row]:
                 skipped[row] = "has no label"
+            else:
+                good[row] = scope, tokens
         if not good:
             reasons = "; ".join(list(skipped.values())[:3])
             raise DataError(
@@ -133,8 +133,10 @@ class LabelledCrystals:
                 f"{len(skipped)} of {len(table)} rows are left out: {first}", CloudWarning, stacklevel=2
             )
         rows = np.array(list(good))
-        scopes, tokens = zip(*good.values(), strict=True)
-        return cls(rows, scopes, tokens, labels[rows], skipped)
+        found = good.values()
+        return cls(
+            rows, [scope for scope, _ in found], [tokens for _, tokens in found], labels[rows], skipped
+        )
 
 
 def finetune_table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -122,7 +122,7 @@ def evaluate(
     split_column: str | None,
     finetune: bool,
     unit: str,
-    protocol: str,
+    protocol: Literal["formula", "matbench"],
     folds: int,
     members: int | None,
     epochs: int | None,

@@ -350,10 +350,10 @@ def layer_groups(
         As in `finetune`.
     """
     encoder = predictor.encoder
-    layers = [*encoder.encoder["layer"]]
+    layers: list[nn.Module] = [*encoder.encoder["layer"].children()]
     encoder.requires_grad_(encoder_rate > 0)
     heads = [head for head in (predictor.scalars, predictor.thermodynamics) if head is not None]
-    rated = [(head, 1.0) for head in heads]
+    rated: list[tuple[nn.Module, float]] = [(head, 1.0) for head in heads]
     rated += [
         (layer, encoder_rate * layer_decay**i)
         for i, layer in enumerate([*reversed(layers), encoder.embeddings])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.errors import CloudError, CrystalError, DataError
+from cloud_model.cif import read_cif
+from cloud_model.crystals import from_pymatgen_dict
+from cloud_model.errors import CloudError, CloudWarning, CrystalError, DataError
 from cloud_model.scope import Dialect, Scope, scopes
 
 if TYPE_CHECKING:
@@ -117,51 +120,33 @@ def describe(
     dialect, symprec
         As in `Scope.from_crystal`.
     """
-    crystals = [_crystal(cell, folder) for cell in cells]
-    described = iter(scopes([c for c in crystals if not isinstance(c, CloudError)], dialect, symprec))
-    return [c if isinstance(c, CloudError) else next(described) for c in crystals]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CloudWarning)
+        crystals = [_crystal(cell, folder, f"row {row}") for row, cell in enumerate(cells)]
+        good = [crystal for crystal in crystals if not isinstance(crystal, CloudError)]
+        described = iter(scopes(good, dialect, symprec, progress=True))
+    if caught:
+        more = f" ({len(caught) - 1} more warnings)" if len(caught) > 1 else ""
+        warnings.warn(f"{caught[0].message}{more}", CloudWarning, stacklevel=2)
+    return [crystal if isinstance(crystal, CloudError) else next(described) for crystal in crystals]
 
 
-def _crystal(cell: Any, folder: Path) -> Any:
-    if isinstance(cell, str):
-        if "|" in cell:
+def _crystal(cell: Any, folder: Path, label: str) -> Any:
+    """What `scopes` takes, from a cell; an error where there is nothing to take."""
+    try:
+        if isinstance(cell, dict):
+            return from_pymatgen_dict(cell, label)
+        if not isinstance(cell, str) or cell.count("|") == 2:
             return cell
         if cell.lstrip().startswith("{"):
-            return _structure(cell, json.loads)
+            return from_pymatgen_dict(json.loads(cell), label)
         if "_cell_length_a" in cell:
-            return _cif(cell)
-        return (
-            folder / cell
-            if cell
-            else CrystalError("an empty cell", "describes no crystal", "Give a structure.")
-        )
-    if isinstance(cell, dict):
-        return _structure(cell, dict)
-    return cell
-
-
-def _structure(cell: Any, parse: Any) -> Any:
-    from pymatgen.core import Structure
-
-    try:
-        return Structure.from_dict(parse(cell))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return CrystalError(
-            f"{str(cell)[:60]}...",
-            f"is not a pymatgen structure ({error})",
-            "Write Structure.as_dict() as JSON.",
-        )
-
-
-def _cif(text: str) -> Any:
-    from pymatgen.core import Structure
-
-    try:
-        return Structure.from_str(text, fmt="cif")
-    except (ValueError, KeyError, TypeError, IndexError, AssertionError) as error:
-        return CrystalError(
-            f"CIF text {text.split(None, 1)[0]}", f"cannot be read ({error})", "Repair the CIF."
-        )
+            return read_cif(cell, label)
+    except json.JSONDecodeError as error:
+        return CrystalError(label, f"its JSON is malformed ({error})", "Write Structure.as_dict() as JSON.")
+    except CloudError as error:
+        return error
+    return folder / cell
 
 
 def formula_groups(described: Sequence[Scope]) -> NDArray[np.int64]:
