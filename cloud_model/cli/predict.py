@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,12 +12,13 @@ import click
 from cloud_model.cli import options
 from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
 from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
-from cloud_model.errors import CloudWarning
+from cloud_model.errors import CloudError, CloudWarning
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from cloud_model.model import CloudModel
+    from cloud_model.scope import Scope
 
 _COLUMNS = 3  # more properties than this run down the table, not across it
 _COLUMN_WIDTH = 18
@@ -71,24 +73,27 @@ def _records(
     report: Report,
 ) -> Iterator[dict[str, Any]]:
     """One record a crystal; lists of values over temperature if there are several."""
+    missing = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
     for sources in chunks(inputs):
-        tables = _predict(model, [source.crystal for source in sources], names, temperatures)
-        for source, *rows in zip(sources, *tables, strict=True):
-            error, *_ = [row.pop("error") for row in rows]
+        scopes = model.scopes([source.crystal for source in sources])  # read once for all temperatures
+        described = [scope for scope in scopes if not isinstance(scope, CloudError)]
+        tables = [_predict(model, described, names, temperature) for temperature in temperatures]
+        predictions = zip(*tables, strict=True)
+        for source, scope in zip(sources, scopes, strict=True):
+            failed = isinstance(scope, CloudError)
+            rows = [missing | {"error": str(scope)}] * len(tables) if failed else next(predictions)
+            error = rows[0]["error"]
             if error:
                 report.failed(source, error)
-            yield {"input": source.name, **_over_temperature(temperatures, rows), "error": error}
+            yield {"input": source.name, **_over_temperature(temperatures, rows)}
 
 
 def _predict(
-    model: CloudModel, crystals: Sequence[str], names: Sequence[str], temperatures: Sequence[float]
-) -> list[list[dict[str, Any]]]:
-    """Rows of predictions for each temperature; the crystals are read once."""
-    scopes = model.scopes(crystals)
+    model: CloudModel, scopes: Sequence[Scope], names: Sequence[str], temperature: float
+) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ crystals", CloudWarning)  # each is reported by name
-        frames = [model.predict(scopes, names, temperature) for temperature in temperatures]
-    return [frame.to_dict("records") for frame in frames]
+        return model.predict(scopes, names, temperature).to_dict("records")
 
 
 def _over_temperature(temperatures: Sequence[float], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -62,15 +62,17 @@ def _records(
     for sources in chunks(inputs):
         results = scopes([source.crystal for source in sources], dialect, symprec)
         for source, result in zip(sources, results, strict=True):
-            failed = isinstance(result, CloudError)
-            if failed:
+            if isinstance(result, CloudError):
                 report.failed(source, result)
+                text, group, atoms, error = None, None, None, str(result)
+            else:
+                text, group, atoms, error = str(result), result.space_group, result.n_atoms, None
             yield {
                 "input": source.name,
-                "scope": None if failed else str(result),
-                "space_group": None if failed else result.space_group,
-                "n_atoms": None if failed else result.n_atoms,
-                "error": str(result) if failed else None,
+                "scope": text,
+                "space_group": group,
+                "n_atoms": atoms,
+                "error": error,
             }
 
 

@@ -94,8 +94,9 @@ def _save(curve: Thermodynamics, path: Path, title: str) -> None:
 
 
 def _draw(curve: Thermodynamics) -> None:
-    from scipy.constants import R
     from uniplot import plot_to_string
+
+    from cloud_model.debye import R
 
     lines: Any = plot_to_string(
         xs=[curve.temperatures, curve.temperatures],
