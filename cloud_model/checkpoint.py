@@ -21,7 +21,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -170,6 +170,8 @@ def _load_own(directory: Path, config: dict[str, Any]) -> Checkpoint:
             }
         )
         count = int(config["members"])
+        if parsed.dialect not in get_args(Dialect) or count < 1:
+            raise ValueError(f"dialect {parsed.dialect!r}, {count} members")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(directory / CONFIG, f"lacks or garbles an entry ({error})") from error
     tokenizer = Tokenizer(_read_lines(directory / VOCABULARY), parsed.encoder.max_position_embeddings)
@@ -185,7 +187,7 @@ def _load_own(directory: Path, config: dict[str, Any]) -> Checkpoint:
 def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
     try:
         encoder = EncoderConfig(**{f.name: config[f.name] for f in fields(EncoderConfig)})
-    except KeyError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _damaged(directory / CONFIG, f"lacks {error}") from error
     parsed = CheckpointConfig(
         name=directory.name, dialect="reference", symprec=PUBLISHED_SYMPREC, encoder=encoder
@@ -229,8 +231,11 @@ class _Uninitialised(TorchFunctionMode):
 
 
 def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) -> Predictor:
-    with torch.random.fork_rng(devices=()), _Uninitialised():
-        member = Predictor(config.encoder, len(config.targets), config.spectra)
+    try:
+        with torch.random.fork_rng(devices=()), _Uninitialised():
+            member = Predictor(config.encoder, len(config.targets), config.spectra)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise _damaged(directory / CONFIG, f"describes no network ({error})") from error
     try:
         member.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     except RuntimeError as error:

@@ -28,6 +28,10 @@ class EncoderConfig:
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
+            raise ValueError(f"{self.hidden_size} units do not divide among {self.num_attention_heads} heads")
+
 
 class Embeddings(nn.Module):
     """Sum of word, position and token-type embeddings, normalised."""

@@ -297,11 +297,7 @@ class CloudModel:
             If temperatures are not finite numbers >= 0.
         """
         self._require_thermodynamics()
-        grid = np.atleast_1d(np.asarray(temperatures, dtype=float))
-        if grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0)).all():
-            raise ArgumentError(
-                "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
-            )
+        grid = _temperature_grid(temperatures)
         if is_collection(crystal):
             raise ArgumentError("crystal", "is a collection", "Give one crystal.")
         good, _ = self._read(crystal, "raise")
@@ -484,6 +480,18 @@ def _mixture(
 
     slope = (mixed(1 + _STEP) - mixed(1 - _STEP)) / (2 * _STEP)
     return mixed(1.0), np.abs(slope) * spread
+
+
+def _temperature_grid(values: ArrayLike) -> Array:
+    try:
+        grid = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError):
+        grid = np.array([np.nan])
+    if grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0)).all():
+        raise ArgumentError(
+            "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
+        )
+    return grid
 
 
 def checked_temperature(value: Any) -> float:

@@ -88,9 +88,8 @@ def _directory(point: EntryPoint) -> Path:
 
 
 def _download(repository: str) -> Path:
-    from httpx import HTTPError
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
@@ -98,7 +97,7 @@ def _download(repository: str) -> Path:
         raise CheckpointError(
             repr(repository), f"is not a Hugging Face id ({error})", "Use 'owner/name'."
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
+    except Exception as error:  # whatever the HTTP library of that version of huggingface_hub raises
         raise CheckpointError(
             repr(repository),
             "is neither a directory nor in the local Hugging Face cache, and cannot be downloaded "

@@ -117,3 +117,11 @@ def test_a_hugging_face_id_offline_says_what_to_do(monkeypatch, tmp_path):
 def test_names_that_are_nothing_are_refused(name):
     with pytest.raises(CheckpointError):
         CloudModel.from_pretrained(name)
+
+
+@pytest.mark.parametrize("entry", [{"hidden_size": "wide"}, {"hidden_size": -1}, {"num_attention_heads": 0}])
+def test_impossible_networks_are_refused(directory, entry):
+    config = json.loads((directory / CONFIG).read_text())
+    edit(directory, encoder=config["encoder"] | entry)
+    with pytest.raises(CheckpointError):
+        Checkpoint.load(directory)
