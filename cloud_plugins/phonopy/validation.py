@@ -136,7 +136,7 @@ def _unstable(phonons: Reference) -> PhononError:
 
 def _imaginary_modes(phonons: Reference) -> list[str]:
     share = phonons.spectrum.imaginary_share
-    return [f"{share:.3%} of the modes are imaginary and left out"] if share else []
+    return [f"{100 * share:.2g} % of the modes are imaginary and left out"] if share else []
 
 
 def _check_same_crystal(cell: Crystal, phonons: Reference) -> None:
