@@ -25,16 +25,16 @@ Block = dict[str, list[str]]
 SAME_ATOM = 0.1
 """Symmetry images of a site closer than this, in Angstrom, are one atom, at their mean."""
 
-_TOKEN = re.compile(
+_WORD = re.compile(
     r"""
-      ^;(?P<text>.*?)^;                            # text field
-    | (?<!\S)'(?P<single>(?:[^'\n]|'(?=\S))*)'     # a quote ends where white space follows
-    | (?<!\S)"(?P<double>(?:[^"\n]|"(?=\S))*)"
-    | (?<!\S)\#[^\n]*                              # comment
-    | (?P<word>\S+)
+      (?<!\S)'(?P<single>(?:[^']|'(?=\S))*)'  # a quote ends where white space follows
+    | (?<!\S)"(?P<double>(?:[^"]|"(?=\S))*)"
+    | (?<!\S)\#.*                            # comment
+    | (?P<bare>\S+)
     """,
-    re.VERBOSE | re.MULTILINE | re.DOTALL,
+    re.VERBOSE,
 )
+_KEY = re.compile(r"_|(?:data|loop)_", re.IGNORECASE)
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
@@ -48,9 +48,9 @@ _BEYOND_SPACE_GROUPS = (
     "_cell_wave_vector",
 )
 
-_TERM = re.compile(r"([+-]?)(?:([xyz])|(\d+\.?\d*|\.\d+)(?:/(\d+))?)")
+_TERM = re.compile(r"([+-]?)(?:([xyz])|(\d+\.?\d*|\.\d+)(?:/([1-9]\d*))?)")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")
-_FORMULA = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
+_FORMULA = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
 class _Irregular(Exception):  # noqa: N818
@@ -99,34 +99,52 @@ def _crystal_block(text: str, label: str) -> Block:
 
 def _blocks(text: str, label: str) -> list[Block]:
     """Split a CIF into its data blocks: tag in lower case -> values."""
-    words, keys = [], []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind:  # not a comment
-            words.append(match[kind])
-            keys.append(match[kind].lower() if kind == "word" else "")
-    is_key = [key.startswith(("_", "data_", "loop_")) for key in keys]
-
-    n = len(words)
+    words, quoted = _words(text)
+    keys = [i for i, word in enumerate(words) if _KEY.match(word) and i not in quoted]
     blocks: list[Block] = [{}]
-    start = 0
-    while start < n:
-        key = keys[start]
-        first = start + 1
-        if key == "loop_":
-            first = next((i for i in range(first, n) if not keys[i].startswith("_")), n)
-        end = next((i for i in range(first, n) if is_key[i]), n)
+    header: list[str] | None = None  # tags of a loop before its values
+    for start, end in zip(keys, [*keys[1:], len(words)], strict=True):
+        key, values = words[start].lower(), words[start + 1 : end]
         if key.startswith("data_"):
             blocks.append({})
+            header = None
         elif key == "loop_":
-            tags, values = keys[start + 1 : first], words[first:end]
-            if not tags or len(values) % len(tags):
+            header = []
+        elif header is None:
+            blocks[-1][key] = values
+        else:
+            header.append(key)
+            if len(values) % len(header):
                 raise CrystalError(label, "a table in it is cut off", "Check that it is a complete CIF.")
-            blocks[-1].update({tag: values[column :: len(tags)] for column, tag in enumerate(tags)})
-        elif is_key[start]:
-            blocks[-1][key] = words[first:end]
-        start = end
+            if values:
+                blocks[-1].update({tag: values[i :: len(header)] for i, tag in enumerate(header)})
+                header = None
     return blocks
+
+
+def _words(text: str) -> tuple[list[str], set[int]]:
+    """Split a CIF into words, and tell which of them were quoted."""
+    words: list[str] = []
+    quoted: set[int] = set()
+    field: list[str] | None = None  # lines of a text field, between lines that start with a semicolon
+    for line in text.split("\n"):
+        if line.startswith(";"):
+            if field is not None:
+                quoted.add(len(words))
+                words.append("\n".join(field))
+            field = [line[1:]] if field is None else None
+        elif field is not None:
+            field.append(line)
+        elif "'" in line or '"' in line or "#" in line:
+            for match in _WORD.finditer(line):
+                if match.lastgroup is None:
+                    continue
+                if match.lastgroup != "bare":
+                    quoted.add(len(words))
+                words.append(match[match.lastgroup])
+        else:
+            words += line.split()
+    return words, quoted
 
 
 def _read_regular(block: Block, label: str) -> Crystal:
@@ -140,10 +158,10 @@ def _read_regular(block: Block, label: str) -> Crystal:
     occupancies = [word for word in block.get("_atom_site_occupancy", ()) if word not in {"?", "."}]
     if any(abs(occupancy - 1) > 1e-3 for occupancy in _numbers(occupancies)):
         raise disordered(label)
-    operations = _operations(block, label)
-    positions = np.array(columns, dtype=float).T
-    if len(operations) > 1:
-        positions, numbers = _expand(positions, numbers, operations, lattice)
+    rotations, translations = _operations(block, label)
+    positions = np.array(columns).T
+    if len(rotations) > 1:
+        positions, numbers = _expand(positions, numbers, rotations, translations, lattice)
     return Crystal(lattice, positions, np.array(numbers), label)
 
 
@@ -158,7 +176,7 @@ def _numbers(words: list[str] | tuple[()]) -> list[float]:
 def _lattice(block: Block) -> NDArray[np.float64]:
     """Lattice vectors with a along x and b in the plane of x and y."""
     parameters = _numbers([word for tag in (*_LENGTHS, *_ANGLES) for word in block.get(tag, ())])
-    if len(parameters) != 6:
+    if len(parameters) != 6 or not all(0 < angle < 180 for angle in parameters[3:]):
         raise _Irregular
     a, b, c, *angles = parameters
     alpha, beta, gamma = map(radians, angles)
@@ -176,61 +194,63 @@ def _atomic_numbers(block: Block) -> list[int]:
     return [ATOMIC_NUMBERS[symbol] for symbol in symbols]
 
 
-def _operations(block: Block, label: str) -> NDArray[np.float64]:
-    """Symmetry operations (m, 3, 4): rotation and translation."""
-    listed = next((block[tag] for tag in _OPERATIONS if tag in block), None)
+def _operations(block: Block, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read the rotations (m, 3, 3) and translations (m, 3) of the space group."""
+    listed = next((block[tag] for tag in _OPERATIONS if tag in block), [])
     number = next((block[tag][0] for tag in _GROUP_NUMBERS if block.get(tag)), "")
     name = next((block[tag][0] for tag in _GROUP_NAMES if block.get(tag)), "")
+    if not listed and (number == "1" or name.replace(" ", "") == "P1"):
+        listed = ["x,y,z"]
     if not listed:
-        if number == "1" or name.replace(" ", "") == "P1":
-            return np.eye(3, 4)[None]
         raise _Irregular
-    operations = np.array([_operation(text) for text in listed])
-    if number.isdecimal() and 1 <= int(number) <= 230:
-        rotations = len(np.unique(operations[:, :, :3], axis=0))
-        if rotations != point_group_order(int(number)):
-            raise CrystalError(
-                label,
-                f"its {len(operations)} symmetry operations are not those of space group {number}, which it states",
-                "Correct the operations or the space group.",
-            )
-    return operations
+    operations = [_operation(text) for text in listed]
+    n_rotations = len({rotation for rotation, _ in operations})
+    if number.isdecimal() and 1 <= int(number) <= 230 and n_rotations != point_group_order(int(number)):
+        raise CrystalError(
+            label,
+            f"its {len(operations)} symmetry operations are not those of space group {number}, which it states",
+            "Correct the operations or the space group.",
+        )
+    rotations, translations = zip(*operations, strict=True)
+    return np.array(rotations).reshape(-1, 3, 3), np.array(translations)
 
 
 @lru_cache(maxsize=4096)
-def _operation(text: str) -> tuple[tuple[float, ...], ...]:
-    """Read an operation such as '-x, y+1/2, -z+1/2'."""
-    rows = []
-    for expression in text.lower().replace(" ", "").split(","):
-        if not expression or _TERM.sub("", expression):
-            raise _Irregular
-        row = [0.0, 0.0, 0.0, 0.0]
-        for sign, axis, numerator, denominator in _TERM.findall(expression):
-            value = 1.0 if axis else float(numerator) / float(denominator or 1)
-            row["xyz".index(axis) if axis else 3] += -value if sign == "-" else value
-        rows.append(tuple(row))
-    if len(rows) != 3:
+def _operation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read the rotation (9 numbers) and translation (3) of an operation such as '-x, y+1/2, -z+1/2'."""
+    expressions = text.lower().replace(" ", "").split(",")
+    if len(expressions) != 3 or any(_TERM.sub("", expression) for expression in expressions):
         raise _Irregular
-    return tuple(rows)
+    rotation, translation = [0.0] * 9, [0.0] * 3
+    for row, expression in enumerate(expressions):
+        for sign, axis, numerator, denominator in _TERM.findall(expression):
+            value = float(f"{sign}1") if axis else float(sign + numerator) / float(denominator or 1)
+            if axis:
+                rotation[3 * row + "xyz".index(axis)] += value
+            else:
+                translation[row] += value
+    return tuple(rotation), tuple(translation)
 
 
 def _expand(
     positions: NDArray[np.float64],
     numbers: list[int],
-    operations: NDArray[np.float64],
+    rotations: NDArray[np.float64],
+    translations: NDArray[np.float64],
     lattice: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Apply the operations to the sites and keep each distinct image once."""
-    images = np.einsum("mij,nj->nmi", operations[:, :, :3], positions) + operations[:, :, 3]
-    tolerance = SAME_ATOM / np.linalg.norm(lattice, axis=1)
+    images = np.einsum("mij,nj->nim", rotations, positions) + translations.T
+    tolerances = SAME_ATOM / np.linalg.norm(lattice, axis=1)
     atoms, species = [], []
     for number, image in zip(numbers, images, strict=True):
-        offset = image[None] - image[:, None]
-        offset -= np.rint(offset)
-        same = (np.abs(offset) < tolerance).all(axis=-1)
-        first = np.unique(same.argmax(axis=1))
-        mean_offset = (offset[first] * same[first, :, None]).sum(axis=1) / same[first].sum(axis=1)[:, None]
-        atoms.append(image[first] + mean_offset)
+        offsets = image[:, None, :] - image[:, :, None]  # axis, from, to
+        offsets -= np.rint(offsets)
+        x, y, z = np.abs(offsets) < tolerances[:, None, None]
+        same = x & y & z
+        first = np.flatnonzero(same.argmax(axis=1) == np.arange(len(same)))
+        means = (offsets[:, first] * same[first]).sum(axis=2) / same[first].sum(axis=1)
+        atoms.append((image[:, first] + means).T)
         species += [number] * len(first)
     return np.concatenate(atoms), species
 
