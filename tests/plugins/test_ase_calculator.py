@@ -1,0 +1,135 @@
+"""`CloudCalculator`: what its results mean, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, make_supercell
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from cloud_model.errors import ArgumentError, CheckpointError, CloudWarning, VocabularyError
+from cloud_model.properties import SCALARS, THERMODYNAMICS
+from cloud_plugins import CloudCalculator
+
+PER_CELL = [name for name, info in THERMODYNAMICS.items() if info.basis == "cell"]
+GETTERS = [
+    *(name for name in SCALARS if name != "formation_energy_per_atom"),
+    *(name.removesuffix("_per_atom") for name in THERMODYNAMICS if name.endswith("_per_atom")),
+]
+
+
+@pytest.fixture
+def calculator(tiny_model) -> CloudCalculator:
+    return CloudCalculator(tiny_model)
+
+
+@pytest.fixture
+def nacl() -> Atoms:
+    return bulk("NaCl", "rocksalt", a=5.64)
+
+
+def test_energy_is_the_formation_energy_of_the_cell(calculator, nacl, tiny_model):
+    nacl.calc = calculator
+    per_atom = tiny_model.predict(nacl)["formation_energy_per_atom"][0]
+    assert nacl.get_potential_energy() == pytest.approx(2 * per_atom)
+    assert calculator.get_formation_energy(nacl) == nacl.get_potential_energy()
+    assert calculator.get_formation_energy(nacl, per_atom=True) == per_atom
+
+
+def test_results_are_the_columns_of_predict(calculator, nacl, tiny_model):
+    frame = tiny_model.predict(nacl).drop(columns="error")
+    for name in frame:
+        assert calculator.get_property(name, nacl) == frame[name][0]
+    assert set(calculator.implemented_properties) == {"energy", "energy_std", *frame.columns}
+
+
+@pytest.mark.parametrize("name", ["energy", *PER_CELL])
+def test_extensive_results_scale_with_the_cell(calculator, nacl, name):
+    supercell = nacl.repeat((2, 2, 2))
+    assert calculator.get_property(name, supercell) == pytest.approx(8 * calculator.get_property(name, nacl))
+    error = f"{name}_std"
+    assert calculator.get_property(error, supercell) == pytest.approx(
+        8 * calculator.get_property(error, nacl)
+    )
+
+
+@pytest.mark.parametrize("name", [*SCALARS, *(set(THERMODYNAMICS) - set(PER_CELL))])
+def test_intensive_results_do_not(calculator, nacl, name):
+    skewed = make_supercell(nacl, [[2, 1, 0], [0, 2, 0], [0, 0, 1]])
+    assert calculator.get_property(name, skewed) == pytest.approx(calculator.get_property(name, nacl))
+
+
+@pytest.mark.parametrize("name", GETTERS)
+def test_getters(calculator, nacl, name):
+    getter = getattr(calculator, f"get_{name}")
+    assert getter(nacl) == calculator.get_property(name, nacl)
+    if f"{name}_per_atom" in THERMODYNAMICS:
+        assert getter(nacl) == pytest.approx(2 * getter(nacl, per_atom=True))
+
+
+def test_temperature_is_a_parameter(calculator, nacl):
+    nacl.calc = calculator
+    assert calculator.get_heat_capacity(nacl) < 2 * 24.95
+    calculator.set(temperature=1e5)
+    assert calculator.get_heat_capacity(nacl, per_atom=True) == pytest.approx(24.943, abs=1e-2)
+    calculator.set(temperature=0)
+    assert calculator.get_heat_capacity(nacl) == 0
+
+
+def test_thermodynamics_over_temperature(calculator, nacl):
+    calculator.set(temperature=150)
+    curve = calculator.get_thermodynamics(nacl, [100, 150])
+    assert curve.heat_capacity[1] == pytest.approx(calculator.get_heat_capacity(nacl, per_atom=True))
+
+
+@pytest.mark.parametrize("method", ["get_forces", "get_stress"])
+def test_derivatives_are_refused_with_the_reason(calculator, nacl, method):
+    nacl.calc = calculator
+    with pytest.raises(PropertyNotImplementedError, match=r"SCOPE.*no coordinates"):
+        getattr(nacl, method)()
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"temperature": -1}, {"temperature": np.nan}, {"temperature": "hot"}, {"cutoff": 5.0}]
+)
+def test_bad_parameters_are_refused(calculator, parameters):
+    with pytest.raises(ArgumentError):
+        calculator.set(**parameters)
+
+
+def test_unknown_keywords_are_refused():
+    with pytest.raises(TypeError, match="cutoff"):
+        CloudCalculator(cutoff=5.0)
+
+
+def test_unknown_model_is_refused():
+    with pytest.raises(CheckpointError, match="no-such-model"):
+        CloudCalculator("no-such-model")
+
+
+def test_unknown_elements_are_refused_when_the_calculator_is_attached(calculator):
+    with pytest.raises(VocabularyError, match="Th"):
+        bulk("Th", "fcc", a=5.08).calc = calculator
+
+
+def test_no_atoms(calculator):
+    with pytest.raises(ArgumentError, match="no atoms"):
+        calculator.get_band_gap()
+
+
+def test_many_crystals_at_once(calculator, nacl):
+    images = [nacl, bulk("Cu", cubic=True), bulk("MgO", "rocksalt", a=4.21)]
+    frame = calculator.predict_many(iter(images))
+    for atoms, (_, row) in zip(images, frame.iterrows(), strict=True):
+        assert row["energy"] == pytest.approx(calculator.get_formation_energy(atoms))
+        assert row["heat_capacity"] == pytest.approx(calculator.get_heat_capacity(atoms))
+        assert row["error"] is None
+
+
+def test_bad_crystals_of_a_batch_are_reported_in_their_row(calculator, nacl):
+    with pytest.warns(CloudWarning, match="1 of 2"):
+        frame = calculator.predict_many([nacl, bulk("Th", "fcc", a=5.08)])
+    assert frame["error"][0] is None
+    assert "Th" in frame["error"][1]
+    assert np.isnan(frame["energy"][1])
