@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
 from cloud_model import debye
+from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError
 from cloud_model.plotting import density_of_states_figure, heat_capacity_figure
 from cloud_model.thermodynamics import Thermodynamics
+from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, formula
 from cloud_plugins.phonopy.spectrum import Array, PhononSpectrum
 
 if TYPE_CHECKING:
@@ -35,16 +37,14 @@ class HeatCapacityValidation:
 
     Parameters
     ----------
-    formula : str
-        What the crystal is.
+    crystal : Crystal or str
+        What CLOUD predicted; a string is SCOPE.
     source : str
         Where the phonons come from.
     spectrum : PhononSpectrum
         Harmonic phonons.
     cloud : Thermodynamics
         CLOUD's prediction; its temperatures are those of the comparison.
-    n_atoms_primitive, n_atoms_cell : int or None
-        Atoms in the primitive cell and in the cell that was passed in.
     n_q_points : int or None
         q-points of the mesh; None for a density of states.
     mesh_change : float or None
@@ -53,12 +53,10 @@ class HeatCapacityValidation:
         What the user should know.
     """
 
-    formula: str
+    crystal: Crystal | str
     source: str
     spectrum: PhononSpectrum
     cloud: Thermodynamics
-    n_atoms_primitive: int | None = None
-    n_atoms_cell: int | None = None
     n_q_points: int | None = None
     mesh_change: float | None = None
     warnings: tuple[str, ...] = ()
@@ -67,6 +65,21 @@ class HeatCapacityValidation:
     def temperatures(self) -> Array:
         """Temperatures, K, shape (nT,)."""
         return self.cloud.temperatures
+
+    @cached_property
+    def formula(self) -> str:
+        """Reduced formula of the crystal; the SCOPE string where there is nothing else."""
+        return self.crystal if isinstance(self.crystal, str) else formula(self.crystal)
+
+    @property
+    def n_atoms_cell(self) -> int | None:
+        """Atoms in the cell that was passed in; None for SCOPE."""
+        return None if isinstance(self.crystal, str) else len(self.crystal)
+
+    @cached_property
+    def n_atoms_primitive(self) -> int | None:
+        """Atoms in the primitive cell; None for SCOPE."""
+        return None if isinstance(self.crystal, str) else atoms_in_primitive_cell(self.crystal)
 
     @property
     def stable(self) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, composition, formula, to_crystal
+from cloud_plugins.phonopy.cells import composition, formula, to_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
@@ -95,20 +95,18 @@ def validate_heat_capacity(
     described = phonons.crystal if crystal is None else crystal
     if described is None:
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
-    cell = None if isinstance(described, str) and described.count("|") == 2 else to_crystal(described)
-    if cell is not None:
-        _check_same_crystal(cell, phonons)
+    if not (isinstance(described, str) and described.count("|") == 2):
+        described = to_crystal(described)
+        _check_same_crystal(described, phonons)
     if model is None:
         from cloud_model import CloudModel
 
         model = CloudModel.from_pretrained()
     return HeatCapacityValidation(
-        formula=str(described) if cell is None else formula(cell),
+        crystal=described,
         source=phonons.source,
         spectrum=phonons.spectrum,
         cloud=model.thermodynamics(described, temperatures),
-        n_atoms_primitive=None if cell is None else atoms_in_primitive_cell(cell),
-        n_atoms_cell=None if cell is None else len(cell.numbers),
         n_q_points=None if phonons.mesh is None else phonons.mesh.n_points,
         mesh_change=None if phonons.mesh is None else phonons.mesh.change,
         warnings=(*phonons.warnings, *_imaginary_modes(phonons)),

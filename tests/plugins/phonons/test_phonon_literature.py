@@ -46,9 +46,7 @@ def test_density_of_states_phonopy_ase_and_pymatgen_agree(copper, copper_density
     np.testing.assert_allclose([pymatgen.entropy(t) / modes for t in T], ours.entropy(T), rtol=1e-3)
 
     energies = 1e12 * h / e * frequencies
-    ase = CrystalThermo(
-        phonon_energies=energies, phonon_DOS=density / (1e12 * h / e), formula_units=1
-    )
+    ase = CrystalThermo(phonon_energies=energies, phonon_DOS=density / (1e12 * h / e), formula_units=1)
     joule_per_mole = e * N_A / modes
     entropies = [joule_per_mole * ase.get_entropy(t, verbose=False) for t in T]
     np.testing.assert_allclose(entropies, ours.entropy(T), rtol=1e-3)
