@@ -5,6 +5,6 @@ commands that return their exit code or None. Their modules are imported for ``c
 nothing heavy at the top.
 """
 
-from cloud_model.cli.main import cloud, main
+from cloud_model.cli.group import cloud, main
 
 __all__ = ["cloud", "main"]

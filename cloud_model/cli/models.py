@@ -33,8 +33,8 @@ def _records() -> Iterator[dict[str, Any]]:
     from cloud_model.model import CloudModel
     from cloud_model.registry import DEFAULT, available
 
-    for name in available():
-        model = CloudModel.from_pretrained(name)
+    for name, directory in available().items():
+        model = CloudModel.from_pretrained(directory)
         yield {
             "model": name,
             "default": name == DEFAULT,
