@@ -1,0 +1,1 @@
+"""Crystals from files, databases and servers to shards of SCOPE strings."""

@@ -1,0 +1,190 @@
+"""Where crystals come from, one record after another, from any place on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from cloud_model.corpus.optimade import optimade_records
+from cloud_model.crystals import Crystal, from_pymatgen_dict
+from cloud_model.errors import CloudError, CrystalError, DataError
+from cloud_model.files import MAX_BYTES, read_crystal
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+TABLES = (".csv", ".csv.gz", ".parquet")
+LINES = (".jsonl", ".jsonl.gz")
+IDENTIFIERS = ("id", "material_id", "entry_id", "mpid", "name")
+
+
+class Record(NamedTuple):
+    """A crystal of a source.
+
+    Attributes
+    ----------
+    id : str
+        Its name there.
+    crystal : Any
+        What `cloud_model.scope.scopes` takes, or the error that came of reading it.
+    after : str
+        The place in the source after it.
+    """
+
+    id: str
+    crystal: Any
+    after: str
+
+
+def records(source: str, place: str = "", column: str = "scope") -> Iterator[Record]:
+    """Crystals of a source.
+
+    Parameters
+    ----------
+    source : str
+        A folder (with all folders in it), an archive of structure files, an ASE database (``.db``), JSON lines of
+        pymatgen structures or entries, a CSV or Parquet table with SCOPE strings, the URL of an OPTIMADE provider,
+        or one structure file.
+    place : str
+        Where to go on: `Record.after` of an earlier record; at the beginning if empty.
+    column : str
+        The strings of a table.
+
+    Raises
+    ------
+    DataError
+        If there is no such source, or it ends in an error.
+    """
+    if source.startswith(("http://", "https://")):
+        for name, entry, after in optimade_records(source, place):
+            yield Record(name, entry, after)
+        return
+    path = Path(source)
+    if not path.exists():
+        raise DataError(source, "does not exist", "Give a file, a folder or the URL of an OPTIMADE provider.")
+    passed = int(place or 0)
+    for i, (name, crystal) in enumerate(_reader(path, column)(path), start=1):
+        if i > passed:
+            yield Record(name, crystal() if callable(crystal) else crystal, str(i))
+
+
+def _reader(path: Path, column: str) -> Callable[[Path], Iterator[tuple[str, Any]]]:
+    name = path.name.lower()
+    if path.is_dir():
+        return _folder
+    if name.endswith(ARCHIVES):
+        return _archive
+    if name.endswith(".db"):
+        return _ase_database
+    if name.endswith(LINES):
+        return _json_lines
+    if name.endswith(TABLES):
+        return lambda table: _table(table, column)
+    return lambda file: iter([(file.name, file)])
+
+
+def _folder(path: Path) -> Iterator[tuple[str, Path]]:
+    for folder, subfolders, files in os.walk(path):  # symbolic links to folders are not followed
+        subfolders.sort()
+        for name in sorted(files):
+            file = Path(folder, name)
+            yield str(file.relative_to(path)), file
+
+
+def _archive(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    try:
+        yield from (_zip if path.suffix == ".zip" else _tar)(path)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            str(path), f"is not a readable archive ({error})", "Unpack it, and give the folder."
+        ) from error
+
+
+def _zip(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.is_dir():
+                yield member.filename, partial(_extracted, member.filename, partial(archive.open, member))
+
+
+def _tar(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if member.isfile():
+                yield member.name, partial(_extracted, member.name, partial(archive.extractfile, member))
+
+
+def _extracted(name: str, opened: Callable[[], Any]) -> Crystal | CloudError:
+    """Read a member of an archive; nothing is written outside a temporary folder."""
+    with opened() as stream:
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        return CrystalError(
+            name, f"holds more than {MAX_BYTES // 2**20} MiB", "Give it as a file of its own."
+        )
+    with TemporaryDirectory() as folder:
+        file = Path(folder, Path(name).name)
+        file.write_bytes(content)
+        try:
+            return read_crystal(file)
+        except CloudError as error:
+            return type(error)(name, error.reason, error.remedy)
+
+
+def _ase_database(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    from ase.db import connect
+
+    for row in connect(path).select():  # type: ignore[no-untyped-call]
+        yield str(row.id), row.toatoms
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        for i, line in enumerate(lines):
+            yield _parsed_line(line, f"line {i + 1}")
+
+
+def _parsed_line(line: str, label: str) -> tuple[str, Any]:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        return label, CrystalError(label, f"is not JSON ({error})", "Repair it.")
+    if not isinstance(entry, dict):
+        return label, CrystalError(label, "is not a JSON object", "Write Structure.as_dict().")
+    name = next((str(entry[key]) for key in IDENTIFIERS if key in entry), label)
+    try:
+        return name, from_pymatgen_dict(entry.get("structure", entry), name)
+    except CloudError as error:
+        return name, error
+
+
+def _table(path: Path, column: str) -> Iterator[tuple[str, str]]:
+    for rows in _parquet_parts(path) if path.suffix == ".parquet" else _csv_parts(path):
+        if column not in rows:
+            raise DataError(
+                str(path), f"has no column {column!r}", f"It has: {', '.join(map(str, rows.columns))}."
+            )
+        key = next((name for name in IDENTIFIERS if name in rows), None)
+        names = rows[key] if key else rows.index
+        yield from zip(map(str, names), map(str, rows[column]), strict=True)
+
+
+def _csv_parts(path: Path) -> Iterator[Any]:
+    import pandas as pd
+
+    with pd.read_csv(path, keep_default_na=False, chunksize=8192) as parts:
+        yield from parts
+
+
+def _parquet_parts(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for part in file.iter_batches(8192):
+            yield part.to_pandas()
