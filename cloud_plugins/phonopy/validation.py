@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from cloud_model.crystals import Crystal
 from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.scope import Scope
 from cloud_plugins.phonopy.cells import composition, formula, to_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
@@ -50,7 +51,7 @@ def validate_heat_capacity(
         - a density of states: pymatgen's PhononDos or CompletePhononDos, a tuple (frequencies, densities,
           unit) with a unit of THz, cm^-1, meV or eV, an NCrystal Info or the name of an NCrystal material;
         - a crystal (ASE Atoms, pymatgen Structure, path to a structure file), with a calculator.
-    crystal : crystal or SCOPE string, optional
+    crystal : crystal, Scope or SCOPE string, optional
         What CLOUD predicts, if not the unit cell of the reference. Needed where a density of states has none.
     model : CloudModel, optional
         The default checkpoint if left out.
@@ -93,6 +94,8 @@ def validate_heat_capacity(
         raise _unstable(phonons)
 
     described = phonons.crystal if crystal is None else crystal
+    if isinstance(described, Scope):
+        described = str(described)
     if described is None:
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
     if not (isinstance(described, str) and described.count("|") == 2):
