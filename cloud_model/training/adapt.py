@@ -105,7 +105,7 @@ class LabelledCrystals:
             If a column is missing or holds no numbers, or no row is left.
         """
         labels = _labels(table, columns)
-        unknown: NDArray[np.bool_] = np.isnan(np.hstack([labels.scalars, labels.heat_capacities])).all(axis=1)
+        known = (~np.isnan(np.hstack([labels.scalars, labels.heat_capacities]))).sum(1)
         config = checkpoint.config
         described = describe(column(table, columns.structure), folder, config.dialect, config.symprec)
         good: dict[int, tuple[Scope, Tokens]] = {}
@@ -118,10 +118,10 @@ class LabelledCrystals:
             except CloudError as error:
                 skipped[row] = str(error)
                 continue
-            if unknown[row]:
-                skipped[row] = "has no label"
-            else:
+            if known[row]:
                 good[row] = scope, tokens
+            else:
+                skipped[row] = "has no label"
         if not good:
             reasons = "; ".join(list(skipped.values())[:3])
             raise DataError(

@@ -18,6 +18,7 @@ from cloud_model.properties import PropertyInfo
 from cloud_model.registry import resolve
 from cloud_model.training.adapt import MODEL, Columns, LabelledCrystals
 from cloud_model.training.baselines import baseline_predictions
+from cloud_model.training.loop import remove_states
 from cloud_model.training.metrics import score_table, scores
 from cloud_model.training.tables import column, grouped_folds
 from cloud_model.training.transfer import TransferSettings, choose_transform, transfer
@@ -228,6 +229,8 @@ def cross_validate(
         )
         predicted = _predicted(checkpoint, name, crystals, test)
         parts.append(predicted.assign(fold=fold, **_baselines(crystals, test, settings.seed)))
+    for member in directory.glob("fold-*/member-*"):
+        remove_states(member)
     return _evaluation(name, unit, f"{len(tests)} folds ({protocol})", parts, crystals)
 
 
