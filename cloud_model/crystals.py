@@ -7,8 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from math import hypot
+from math import hypot, isfinite
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ MAX_LENGTH = 1000.0
 VACUUM = 10.0
 """Thickness in Angstrom of the empty layer that makes a crystal a slab or a molecule."""
 
-_SMALL = 128  # atoms up to which comparing all pairs is faster than importing and using a tree
+_SMALL = 512  # atoms up to which comparing all pairs is faster than a tree
 
 Vector = Sequence[float]
 
@@ -66,7 +65,7 @@ class Crystal:
     def __post_init__(self) -> None:
         _check_atoms(self)
         heights = _check_lattice(self)
-        if _atoms_overlap(self):
+        if _atoms_overlap(self, heights):
             raise CrystalError(
                 self.name,
                 f"atoms are closer than {MIN_DISTANCE} Angstrom",
@@ -136,10 +135,11 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     if any(len(site) != 1 or abs(sum(site.values()) - 1) > 1e-3 for site in occupancies.values()):
         raise disordered(label or str(atoms.symbols))
     lattice = atoms.cell.array
-    try:
-        positions = np.linalg.solve(lattice.T, atoms.positions.T).T
-    except np.linalg.LinAlgError:
-        raise _no_volume(label or str(atoms.symbols)) from None
+    volume, normals = _volume_and_normals(lattice.tolist())
+    if not volume:
+        raise _no_volume(label or str(atoms.symbols))
+    with np.errstate(all="ignore"):  # values that are not finite are found below
+        positions = atoms.positions @ (np.array(normals) / volume).T
     crystal = Crystal(lattice, positions, atoms.numbers, label)
     _warn_unless_periodic(crystal, atoms.pbc)
     return crystal
@@ -155,11 +155,11 @@ def from_pymatgen(structure: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does.
     """
-    try:
-        symbols = [site.specie.symbol for site in structure]
-    except AttributeError:  # a site without one species
-        raise disordered(label or structure.formula) from None
-    crystal = Crystal(structure.lattice.matrix, structure.frac_coords, _atomic_numbers(symbols, label), label)
+    shares = [share for site in structure for share in site.species.items()]
+    if len(shares) != len(structure) or any(amount != 1 for _, amount in shares):
+        raise disordered(label or structure.formula)
+    numbers = _atomic_numbers([species.symbol for species, _ in shares], label)
+    crystal = Crystal(structure.lattice.matrix, structure.frac_coords, numbers, label)
     _warn_unless_periodic(crystal, structure.lattice.pbc)
     return crystal
 
@@ -214,54 +214,68 @@ def _atomic_numbers(symbols: list[str], label: str) -> NDArray[np.int64]:
 
 
 def _check_atoms(crystal: Crystal) -> None:
-    if not len(crystal):
+    numbers = crystal.numbers.tolist()
+    if not numbers:
         raise CrystalError(crystal.name, "it has no atoms", "Pass a crystal with at least one.")
-    if not (crystal.numbers.min() >= 1 and crystal.numbers.max() <= len(SYMBOLS)):
+    if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise _no_element(crystal.name, "X")
-    if not np.isfinite(crystal.positions).all():
+    if not isfinite(np.vdot(crystal.positions, crystal.positions)):
         raise CrystalError(crystal.name, "some positions are not finite", "Correct its coordinates.")
 
 
 def _check_lattice(crystal: Crystal) -> list[float]:
     """Return the distances in Angstrom between opposite faces of the cell."""
-    a, b, c = crystal.lattice.tolist()
-    if not all(hypot(*vector) <= MAX_LENGTH for vector in (a, b, c)):  # nan is not
+    vectors = crystal.lattice.tolist()
+    if not all(hypot(*vector) <= MAX_LENGTH for vector in vectors):  # nan is not
         raise CrystalError(
             crystal.name,
             f"a lattice vector is longer than {MAX_LENGTH:.0f} Angstrom, or not finite",
             "Check that its unit of length is Angstrom.",
         )
-    normals = (_cross(b, c), _cross(c, a), _cross(a, b))
-    volume = abs(sum(x * y for x, y in zip(a, normals[0], strict=True)))
-    if volume < MIN_VOLUME * len(crystal):
+    volume, normals = _volume_and_normals(vectors)
+    if abs(volume) < MIN_VOLUME * len(crystal):
         raise _no_volume(crystal.name)
-    return [volume / hypot(*normal) for normal in normals]
+    return [abs(volume) / hypot(*normal) for normal in normals]
+
+
+def _volume_and_normals(vectors: Sequence[Vector]) -> tuple[float, list[Vector]]:
+    """Return the signed volume of a cell, and the normals of its faces, which are as long as the faces are large."""
+    a, b, c = vectors
+    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
+    return a[0] * normals[0][0] + a[1] * normals[0][1] + a[2] * normals[0][2], normals
 
 
 def _cross(a: Vector, b: Vector) -> Vector:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-def _atoms_overlap(crystal: Crystal) -> bool:
-    first, second = _all_pairs(len(crystal)) if len(crystal) <= _SMALL else _close_pairs(crystal)
-    offsets = crystal.positions[first] - crystal.positions[second]
-    offsets -= np.rint(offsets)
-    vectors = offsets @ crystal.lattice
-    return bool((np.einsum("ij,ij->i", vectors, vectors) < MIN_DISTANCE**2).any())
+def _atoms_overlap(crystal: Crystal, heights: list[float]) -> bool:
+    pairs = _pairs_on_torus(crystal, heights) if len(crystal) <= _SMALL else _pairs_of_tree(crystal)
+    if not len(pairs):
+        return False
+    offsets = crystal.positions[pairs[:, 0]] - crystal.positions[pairs[:, 1]]
+    vectors = (offsets - np.rint(offsets)) @ crystal.lattice
+    return bool((np.linalg.norm(vectors, axis=1) < MIN_DISTANCE).any())
 
 
-@cache
-def _all_pairs(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return np.triu_indices(n, 1)
+def _pairs_on_torus(crystal: Crystal, heights: list[float]) -> NDArray[np.int64]:
+    """Return pairs that may be close: with small offsets d, the sum of cos(2 pi d) is near 3."""
+    angles = 2 * np.pi * crystal.positions
+    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    closeness = torus @ torus.T
+    threshold = 3 - 2 * (np.pi * MIN_DISTANCE) ** 2 * sum(height**-2 for height in heights)
+    if np.count_nonzero(closeness >= threshold) <= len(crystal):
+        return np.empty((0, 2), dtype=np.int64)
+    return np.argwhere(np.triu(closeness >= threshold, 1))
 
 
-def _close_pairs(crystal: Crystal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs_of_tree(crystal: Crystal) -> NDArray[np.int64]:
     from scipy.spatial import cKDTree
 
     radius = MIN_DISTANCE * np.linalg.norm(np.linalg.inv(crystal.lattice))
     tree = cKDTree(crystal.positions % 1 % 1, boxsize=1)  # -1e-20 % 1 is 1
-    pairs = tree.query_pairs(min(radius, 0.49), output_type="ndarray")
-    return pairs[:, 0], pairs[:, 1]
+    pairs: NDArray[np.int64] = tree.query_pairs(min(radius, 0.49), output_type="ndarray")
+    return pairs
 
 
 def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:

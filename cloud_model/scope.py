@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
+from itertools import chain
 from typing import Any, Literal, get_args
 
 from cloud_model.canonical import canonical_letters, canonical_orbits
@@ -22,12 +23,12 @@ from cloud_model.elements import ELEMENT_RANK, SYMBOLS
 from cloud_model.errors import ArgumentError, CloudError, ScopeError
 from cloud_model.files import read_crystal
 from cloud_model.space_groups import numbers_by_generators, space_group
-from cloud_model.symmetry import DEFAULT_ENGINE, Engine, check_search, find_symmetry, orbits_of
+from cloud_model.symmetry import DEFAULT_ENGINE, Engine, Symmetry, check_search, find_symmetry, orbits_of
 
 Dialect = Literal["reference", "canonical", "sites"]
 Orbits = tuple[tuple[str, str], ...]
 Composition = tuple[tuple[str, float], ...]
-Description = Callable[[Any], "Scope | CloudError"]
+Found = tuple[Crystal, Symmetry]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,11 +133,9 @@ class Scope:
         ScopeError
             If it is a malformed SCOPE string, or one that cannot be written in this dialect.
         """
-        _check_arguments(dialect, symprec, engine)
-        prepared = _prepare(crystal)
-        if isinstance(prepared, Scope):
-            return prepared.to(dialect)
-        return _describe(prepared, dialect, symprec, engine)
+        describer = _Describer(dialect, symprec, engine)
+        read = describer.read(crystal)
+        return read if isinstance(read, Scope) else describer.write(describer.search(read))
 
     @classmethod
     def parse(cls, text: str) -> Scope:
@@ -239,18 +238,19 @@ def scopes(
     list of Scope or CloudError
         One item a crystal, in their order; the error for one that cannot be described.
     """
-    _check_arguments(dialect, symprec, engine)
-    describe = partial(_describe_or_error, dialect=dialect, symprec=symprec, engine=engine)
+    describer = _Describer(dialect, symprec, engine)
+    if n_jobs == 0:
+        raise ArgumentError("n_jobs 0", "it is no number of processes", "Use 1, or -1 for one a core.")
     crystals = list(crystals)
-    if n_jobs == 1:
-        found: Iterable[Scope | CloudError] = map(describe, crystals)
-    else:
-        found = _in_processes(describe, crystals, n_jobs)
-    if progress:
-        from tqdm import tqdm
+    size = max(1, min(128, len(crystals) // (4 * abs(n_jobs))))
+    chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
+    found = map(describer.describe, chunks) if n_jobs == 1 else _in_processes(describer, chunks, n_jobs)
+    if not progress:
+        return list(chain.from_iterable(found))
 
-        found = tqdm(found, total=len(crystals), desc="SCOPE", unit="crystal")
-    return list(found)
+    from tqdm import tqdm
+
+    return list(tqdm(chain.from_iterable(found), "SCOPE", len(crystals), unit="crystal"))
 
 
 def check_dialect(dialect: str) -> None:
@@ -266,39 +266,80 @@ def round_fraction(fraction: float) -> float:
     return round(fraction * 100) / 100
 
 
-def _check_arguments(dialect: Dialect, symprec: float, engine: Engine | None) -> None:
-    check_dialect(dialect)
-    check_search(symprec, engine or DEFAULT_ENGINE)
-    if dialect == "reference" and engine == "moyopy":
-        raise ArgumentError(
-            "engine 'moyopy'",
-            "it cannot give the reference dialect, which is that of spglib",
-            "Use 'spglib'.",
-        )
+@dataclass(frozen=True, slots=True)
+class _Describer:
+    """The three steps from a crystal to its SCOPE."""
+
+    dialect: Dialect
+    symprec: float
+    engine: Engine | None
+
+    def __post_init__(self) -> None:
+        check_dialect(self.dialect)
+        check_search(self.symprec, self.engine or DEFAULT_ENGINE)
+        if self.dialect == "reference" and self.engine == "moyopy":
+            raise ArgumentError(
+                "engine 'moyopy'",
+                "the reference dialect is defined by spglib",
+                "Leave the engine to its default.",
+            )
+
+    def read(self, crystal: Any) -> Crystal | Scope:
+        """Reduce a crystal to arrays, unless it is described already."""
+        if isinstance(crystal, str) and crystal.count("|") == 2:
+            crystal = Scope.parse(crystal)
+        if isinstance(crystal, Scope):
+            return crystal.to(self.dialect)
+        if isinstance(crystal, str | os.PathLike):
+            return read_crystal(crystal)
+        return from_object(crystal)
+
+    def search(self, crystal: Crystal) -> Found:
+        if self.dialect == "reference":  # with the settings of pymatgen
+            return crystal, find_symmetry(crystal, self.symprec, "spglib", angle_tolerance=5.0)
+        return crystal, find_symmetry(crystal, self.symprec, self.engine or DEFAULT_ENGINE)
+
+    def write(self, found: Found) -> Scope:
+        crystal, symmetry = found
+        if self.dialect == "reference":
+            return _in_order_of_sites(crystal, symmetry, self.symprec)
+        canonical = canonical_orbits(symmetry.number, orbits_of(crystal, symmetry))
+        return _from_canonical(symmetry.number, canonical, self.dialect, self.symprec, len(crystal))
+
+    def describe(self, crystals: Sequence[Any]) -> list[Scope | CloudError]:
+        """Take each step for all crystals, which keeps its code in the caches of the processor."""
+        items: list[Any] = list(crystals)
+        for step in (self.read, self.search, self.write):
+            items = [_attempt(step, item) for item in items]
+        return items
 
 
-def _prepare(crystal: Any) -> Scope | Crystal:
-    """Read what is not in memory yet, and reduce crystals to arrays."""
-    if isinstance(crystal, Scope):
-        return crystal
-    if isinstance(crystal, str) and crystal.count("|") == 2:
-        return Scope.parse(crystal)
-    if isinstance(crystal, str | os.PathLike):
-        return read_crystal(crystal)
-    return from_object(crystal)
+def _attempt(step: Callable[[Any], Any], item: Any) -> Any:
+    """Take a step, unless an earlier one failed or was the last."""
+    if isinstance(item, Scope | CloudError):
+        return item
+    try:
+        return step(item)
+    except CloudError as error:
+        return error
 
 
-def _describe(crystal: Crystal, dialect: Dialect, symprec: float, engine: Engine | None) -> Scope:
-    if dialect == "reference":
-        return _describe_as_published(crystal, symprec)
-    symmetry = find_symmetry(crystal, symprec, engine or DEFAULT_ENGINE)
-    canonical = canonical_orbits(symmetry.number, orbits_of(crystal, symmetry))
-    return _from_canonical(symmetry.number, canonical, dialect, symprec, len(crystal))
+def _in_processes(
+    describer: _Describer, chunks: Iterable[list[Any]], n_jobs: int
+) -> Iterator[list[Scope | CloudError]]:
+    from joblib import Parallel, delayed
+
+    def compact(crystal: Any) -> Any:
+        """Send objects as arrays, and leave the reading of files to the processes."""
+        return crystal if isinstance(crystal, str | os.PathLike) else _attempt(describer.read, crystal)
+
+    tasks = (delayed(describer.describe)([compact(crystal) for crystal in chunk]) for chunk in chunks)
+    found: Iterator[list[Scope | CloudError]] = Parallel(n_jobs, return_as="generator")(tasks)
+    return found
 
 
-def _describe_as_published(crystal: Crystal, symprec: float) -> Scope:
-    """Follow the published code: the order is that of the sites, and spglib runs with the settings of pymatgen."""
-    symmetry = find_symmetry(crystal, symprec, "spglib", angle_tolerance=5.0)
+def _in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> Scope:
+    """Write the reference dialect, as the published code does."""
     multiplicities = space_group(symmetry.number).multiplicities
     counts = Counter(crystal.numbers.tolist())
     return Scope(
@@ -310,39 +351,6 @@ def _describe_as_published(crystal: Crystal, symprec: float) -> Scope:
         symprec,
         len(crystal),
     )
-
-
-def _describe_or_error(
-    crystal: Any, dialect: Dialect, symprec: float, engine: Engine | None
-) -> Scope | CloudError:
-    try:
-        return Scope.from_crystal(crystal, dialect, symprec, engine)
-    except CloudError as error:
-        return error
-
-
-def _in_processes(describe: Description, crystals: list[Any], n_jobs: int) -> Iterator[Scope | CloudError]:
-    from joblib import Parallel, delayed, effective_n_jobs
-
-    size = max(1, min(256, len(crystals) // (4 * effective_n_jobs(n_jobs))))
-    chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
-    tasks = (delayed(_describe_all)(describe, [_compact(crystal) for crystal in chunk]) for chunk in chunks)
-    for found in Parallel(n_jobs, return_as="generator")(tasks):
-        yield from found
-
-
-def _compact(crystal: Any) -> Any:
-    """Reduce an object to arrays, which cross to another process quickly."""
-    if isinstance(crystal, str | os.PathLike | Scope):
-        return crystal
-    try:
-        return from_object(crystal)
-    except CloudError as error:
-        return error
-
-
-def _describe_all(describe: Description, crystals: list[Any]) -> list[Scope | CloudError]:
-    return [crystal if isinstance(crystal, CloudError) else describe(crystal) for crystal in crystals]
 
 
 def _from_canonical(
