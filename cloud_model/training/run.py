@@ -88,7 +88,8 @@ class PretrainingRun:
     corpus, encoder, masking, schedule
         Tables of the TOML file.
     model : str
-        Checkpoint to go on from, which then gives vocabulary and encoder; empty to begin from scratch.
+        Checkpoint to go on from, a name or a directory, which then gives vocabulary and encoder; empty to begin
+        from scratch.
     tokens_per_batch : int
         Upper bound of rows times longest row of a batch, over all processes.
     tensorboard : bool
@@ -123,7 +124,8 @@ class PretrainingRun:
             shards=[str(here / shard) for shard in run.corpus.shards],
             validation=[str(here / shard) for shard in run.corpus.validation],
         )
-        return replace(run, output=str(here / run.output), corpus=corpus)
+        model = str(here / run.model) if run.model and (here / run.model).is_dir() else run.model
+        return replace(run, output=str(here / run.output), corpus=corpus, model=model)
 
     def execute(self) -> Path:
         """Pretrain, resuming if it was begun, and write the checkpoint.
