@@ -189,11 +189,12 @@ class Scope:
             raise _no_conversion(str(self), dialect, "it does not tell which element is on which orbit")
         if dialect == "reference":
             raise _no_conversion(str(self), dialect, "it does not tell the order of the sites")
-        letters = canonical_letters(self.space_group, (symbol[-1] for symbol in self.wyckoff))
+        letters = canonical_letters(self.space_group, [symbol[-1] for symbol in self.wyckoff])
+        symbols = _symbols(self.space_group)
         return replace(
             self,
-            wyckoff=tuple(f"{space_group(self.space_group).multiplicities[x]}{x}" for x in letters),
-            composition=_sorted_by_element(self.composition),
+            wyckoff=tuple(symbols[letter] for letter in letters),
+            composition=tuple(sorted(self.composition, key=lambda share: ELEMENT_RANK[share[0]])),
             orbits=None,
             dialect="canonical",
         )
@@ -340,11 +341,11 @@ def _in_processes(
 
 def _in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> Scope:
     """Write the reference dialect, as the published code does."""
-    multiplicities = space_group(symmetry.number).multiplicities
+    symbols = _symbols(symmetry.number)
     counts = Counter(crystal.numbers.tolist())
     return Scope(
         symmetry.number,
-        tuple(f"{multiplicities[letter]}{letter}" for letter in dict.fromkeys(symmetry.letters)),
+        tuple(symbols[letter] for letter in dict.fromkeys(symmetry.letters)),
         tuple((SYMBOLS[z - 1], round_fraction(count / len(crystal))) for z, count in counts.items()),
         None,
         "reference",
@@ -361,15 +362,17 @@ def _from_canonical(
     n_atoms: int | None = None,
 ) -> Scope:
     multiplicities = space_group(number).multiplicities
+    symbols = _symbols(number)
     counts: dict[str, int] = {}
     for letter, element in orbits:
         counts[element] = counts.get(element, 0) + multiplicities[letter]
     total = sum(counts.values())
-    placed = tuple([(f"{multiplicities[letter]}{letter}", element) for letter, element in orbits])
+    placed = tuple([(symbols[letter], element) for letter, element in orbits])
+    elements = sorted(counts, key=ELEMENT_RANK.__getitem__)
     return Scope(
         number,
         tuple(dict.fromkeys([symbol for symbol, _ in placed])),
-        _sorted_by_element((element, round_fraction(count / total)) for element, count in counts.items()),
+        tuple([(element, round_fraction(counts[element] / total)) for element in elements]),
         placed if dialect == "sites" else None,
         dialect,
         symprec,
@@ -377,16 +380,18 @@ def _from_canonical(
     )
 
 
-def _sorted_by_element(composition: Iterable[tuple[str, float]]) -> Composition:
-    return tuple(sorted(composition, key=lambda share: ELEMENT_RANK[share[0]]))
-
-
 @cache
 def _letters(number: int) -> dict[str, str]:
     """Wyckoff symbol -> letter, for one space group."""
     if not 1 <= number <= 230:
         raise ScopeError(f"space group {number}", "does not exist", "Give a number from 1 to 230.")
-    return {f"{size}{letter}": letter for letter, size in space_group(number).multiplicities.items()}
+    return {symbol: letter for letter, symbol in _symbols(number).items()}
+
+
+@cache
+def _symbols(number: int) -> dict[str, str]:
+    """Wyckoff letter -> symbol, for one space group."""
+    return {letter: f"{size}{letter}" for letter, size in space_group(number).multiplicities.items()}
 
 
 def _table_notation(orbits: str) -> list[tuple[str, str]]:
