@@ -181,7 +181,9 @@ class CloudCalculator(Calculator):
                 "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
             )
         frame = self.model.predict(self.atoms, temperature=self.parameters["temperature"])
-        self.results = _with_energy(frame, [self.atoms]).drop(columns="error").iloc[0].to_dict()
+        results = frame.to_dict("records")[0]
+        del results["error"]
+        self.results = results | _energy(results, len(self.atoms))
 
     def predict_many(self, images: Iterable[Atoms]) -> pd.DataFrame:
         """Results for many crystals at once, much faster than one by one.
@@ -194,13 +196,12 @@ class CloudCalculator(Calculator):
         Returns
         -------
         DataFrame
-            One row a crystal: ``energy`` and ``energy_std`` in eV for the cell, then the columns of
-            `CloudModel.predict`, among them ``error``, which says why a row holds NaN.
+            One row a crystal: the columns of `CloudModel.predict`, among them ``error``, which says why a row
+            holds NaN, and ``energy`` and ``energy_std`` in eV for the cell.
         """
         crystals = list(images)
-        return _with_energy(
-            self.model.predict(crystals, temperature=self.parameters["temperature"]), crystals
-        )
+        frame = self.model.predict(crystals, temperature=self.parameters["temperature"])
+        return frame.assign(**_energy(frame, [len(atoms) for atoms in crystals]))
 
     def write_results(self, atoms: Atoms) -> dict[str, float | str]:
         """Put all results into ``atoms.info``, where they survive extxyz and trajectory files.
@@ -296,10 +297,8 @@ def _load(model: Any) -> tuple[str, CloudModel]:
     return os.fspath(model), CloudModel.from_pretrained(model)
 
 
-def _with_energy(frame: pd.DataFrame, images: Sequence[Atoms]) -> pd.DataFrame:
-    """Columns ``energy`` and ``energy_std`` in front, where the model knows the formation energy."""
-    if _FORMATION_ENERGY in frame:
-        sizes = [len(atoms) for atoms in images]
-        frame.insert(0, "energy", frame[_FORMATION_ENERGY] * sizes)
-        frame.insert(1, "energy_std", frame[f"{_FORMATION_ENERGY}_std"] * sizes)
-    return frame
+def _energy(values: Any, n_atoms: int | list[int]) -> dict[str, Any]:
+    """Entries ``energy`` and ``energy_std`` of cells, eV, where the model knows the formation energy."""
+    if _FORMATION_ENERGY not in values:
+        return {}
+    return {f"energy{suffix}": values[_FORMATION_ENERGY + suffix] * n_atoms for suffix in ("", "_std")}
