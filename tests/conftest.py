@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # of subprocesses too: networks of tests are too small for threads
+import pytest
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are too small for threads; subprocesses too
+
+import torch  # noqa: E402  (reads it)
 
 
 @pytest.fixture(scope="session")
