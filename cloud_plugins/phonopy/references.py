@@ -150,7 +150,9 @@ def _load_phonopy(file: Path) -> Phonopy:
             phonon = phonopy.load(file.name, log_level=0)
     except Exception as error:  # phonopy's parsers raise whatever they meet
         raise PhononError(
-            str(file), f"phonopy cannot read it ({error})", "Give a phonopy.yaml or phonopy_params.yaml."
+            str(file),
+            f"phonopy cannot read it ({error})",
+            "Give a phonopy.yaml or phonopy_params.yaml, or a calculator for a structure file.",
         ) from error
     if phonon.force_constants is None:
         raise PhononError(
