@@ -22,6 +22,7 @@ from cloud_model.version import __version__
 GROUP = "cloud_model.commands"
 _USAGE = (ArgumentError, CheckpointError, PropertyError)  # what only an option can cause
 _INTERRUPTED = 130
+_REPORT = "please report it with the output of 'cloud info'."
 
 
 class Commands(click.Group):
@@ -67,6 +68,11 @@ class Commands(click.Group):
             except (CloudError, OSError) as error:
                 click.echo(f"Error: {error}", err=True)
                 code = 2 if isinstance(error, _USAGE) else 1
+            except Exception as error:
+                if sys.flags.dev_mode:  # python -X dev shows where it happened
+                    raise
+                click.echo(f"Error: {type(error).__name__}: {error}. This is a bug; {_REPORT}", err=True)
+                code = 1
         sys.exit(code)
 
 

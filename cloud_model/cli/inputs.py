@@ -72,30 +72,45 @@ def _sources(arguments: Iterable[str]) -> Iterator[Source]:
             yield from _standard_input()
         elif "|" in argument:
             yield Source(argument, argument)
-        elif has_magic(argument) and not Path(argument).exists():
-            yield from map(_file, sorted(glob(argument, recursive=True)) or [argument])  # noqa: PTH207
-        elif Path(argument).is_dir():
-            yield from map(_file, sorted(str(path) for path in Path(argument).iterdir() if path.is_file()))
         else:
-            yield _file(argument)
+            for path in _paths(argument):
+                yield from _file(path)
 
 
-def _file(path: str) -> Source:
-    return Source(click.format_filename(path), path)
+def _paths(argument: str) -> list[str]:
+    """Files of a pattern or folder, sorted; the argument itself if it is neither."""
+    if has_magic(argument) and not Path(argument).exists():
+        return sorted(glob(argument, recursive=True)) or [argument]  # noqa: PTH207
+    if Path(argument).is_dir():
+        return sorted(str(path) for path in Path(argument).iterdir() if path.is_file())
+    return [argument]
+
+
+def _file(path: str) -> Iterator[Source]:
+    name = click.format_filename(path)
+    if path.endswith(".scope") and Path(path).is_file():
+        yield from _lines(name, Path(path).read_text(errors="replace"))
+    else:
+        yield Source(name, path)
 
 
 def _standard_input() -> Iterator[Source]:
     """SCOPE strings, one a line, or the content of one file of crystals."""
     text = sys.stdin.buffer.read().decode(errors="replace")
     if "|" in text.partition("\n")[0]:
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip():
-                yield Source(f"stdin:{number}", line)
+        yield from _lines("stdin", text)
         return
     folder = click.get_current_context().with_resource(TemporaryDirectory())
     path = Path(folder, f"stdin{_suffix(text)}")
     path.write_text(text)
     yield Source("stdin", str(path))
+
+
+def _lines(name: str, text: str) -> Iterator[Source]:
+    """SCOPE strings, one a line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            yield Source(f"{name}:{number}", line)
 
 
 def _suffix(text: str) -> str:

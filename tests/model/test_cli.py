@@ -46,7 +46,7 @@ def predict(tiny_checkpoint):
 @pytest.fixture
 def broken(tmp_path) -> Path:
     path = tmp_path / "broken.cif"
-    path.write_text("data_nothing\n")
+    path.write_bytes(b"")
     return path
 
 
@@ -177,6 +177,30 @@ def test_standard_input_may_be_scope_strings(predict):
     assert result.exit_code == 1
     assert "stdin:3" in result.stderr
     assert result.stdout.splitlines()[1].startswith("stdin:1,300.0,")
+
+
+def test_files_of_scope_strings_have_a_crystal_a_line(predict, tmp_path):
+    path = tmp_path / "x.scope"
+    path.write_text(f"{NACL_SITES}\n{NACL_SITES}\n")
+    records = json.loads(predict(path, "-p", "band_gap", "-f", "json").stdout)
+    assert [record["input"] for record in records] == [f"{path}:1", f"{path}:2"]
+
+
+def test_a_bug_is_reported_in_one_line(monkeypatch):
+    monkeypatch.setattr("cloud_model.scope.scopes", lambda *_: 1 / 0)
+    result = run("scope", NACL)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "ZeroDivisionError" in result.stderr
+
+
+def test_names_that_are_not_unicode(tmp_path):
+    name = os.fsencode(tmp_path) + b"/\xff.cif"
+    Path(os.fsdecode(name)).write_bytes(Path(NACL).read_bytes())
+    for output_format in ("table", "json", "csv"):
+        result = run("scope", tmp_path, NACL, "--format", output_format)
+        assert result.exit_code == 0
+        assert result.stdout.count("4a 4b") == 2
 
 
 def test_binary_standard_input_fails_with_its_name():
