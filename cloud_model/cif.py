@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 from math import cos, radians, sin, sqrt
 
 import numpy as np
@@ -103,7 +104,7 @@ def _blocks(text: str, label: str) -> list[Block]:
     keys = [i for i, word in enumerate(words) if _KEY.match(word) and i not in quoted]
     blocks: list[Block] = [{}]
     header: list[str] | None = None  # tags of a loop before its values
-    for start, end in zip(keys, [*keys[1:], len(words)], strict=True):
+    for start, end in pairwise([*keys, len(words)]):
         key, values = words[start].lower(), words[start + 1 : end]
         if key.startswith("data_"):
             blocks.append({})
