@@ -8,7 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-
+from ase.outputs import Properties, all_outputs
 from cloud_model.errors import ArgumentError, VocabularyError
 from cloud_model.registry import DEFAULT
 
@@ -184,6 +184,10 @@ class CloudCalculator(Calculator):
         results = frame.to_dict("records")[0]
         del results["error"]
         self.results = results | _energy(results, len(self.atoms))
+
+    def export_properties(self) -> Properties:
+        """Those results that ASE has a name for; it refuses the others."""
+        return Properties({name: value for name, value in self.results.items() if name in all_outputs})
 
     def predict_many(self, images: Iterable[Atoms]) -> pd.DataFrame:
         """Results for many crystals at once, much faster than one by one.

@@ -38,6 +38,10 @@ def test_it_is_a_calculator(nacl):
     assert nacl.calc.nolabel
 
 
+def test_standard_results_are_exported(nacl):
+    assert nacl.get_properties(["energy"])["energy"] == nacl.get_potential_energy()
+
+
 def test_results_are_kept_until_the_crystal_changes(nacl):
     nacl.get_potential_energy()
     assert not nacl.calc.calculation_required(nacl, ["energy", "band_gap", "heat_capacity"])
