@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties, all_outputs
+
 from cloud_model.errors import ArgumentError, VocabularyError
 from cloud_model.registry import DEFAULT
 
