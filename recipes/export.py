@@ -11,28 +11,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from baselines import CURVE, TEMPERATURES, curve_at, halves
 from finetune import SPECTRA, build_predictor, read_tokenizer, scalar_targets
 from model_card import model_card
 from numpy.typing import NDArray
 
-from cloud_model import CloudModel, Scope
+from cloud_model import CloudModel
 from cloud_model.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.heads import HEAD_SIZE
 from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
-from cloud_model.training.baselines import baseline_predictions
 from cloud_model.training.metrics import calibration, scores
 
-TEMPERATURES = (50.0, 75.0, 150.0, 300.0)  # K
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "accuracy_validation.json"
-CURVE = "heat_capacity_per_atom"
 
 SOURCES = {
     "formation_energy_per_atom": "MP-20 (Materials Project)",
@@ -62,12 +59,12 @@ def main() -> None:
 
     table = pd.read_parquet(arguments.data / "labels.parquet")
     training, validation = table[table.split == "train"], table[table.split == "validation"]
-    first_half = np.array([zlib.crc32(b"half" + composition(text)) % 2 == 0 for text in validation.scope])
-    calibrating, testing = validation[first_half], validation[~first_half]
+    calibrating, testing = halves(validation)
 
     checkpoint = join(arguments.pretrained, arguments.runs, training, arguments.output.name)
     checkpoint = calibrate(checkpoint, calibrating)
-    results = pd.DataFrame(measure(checkpoint, training, testing)).set_index("property")
+    baselines = json.loads((arguments.data / "baselines.json").read_text())
+    results = pd.DataFrame(measure(checkpoint, training, testing, baselines)).set_index("property")
     checkpoint = with_errors(checkpoint, training, results)
     provenance = {
         "corpus": f"{len(pd.read_parquet(arguments.data / 'corpus.parquet')):,}",
@@ -137,37 +134,25 @@ def calibrate(checkpoint: Checkpoint, rows: pd.DataFrame) -> Checkpoint:
 
 
 def measure(
-    checkpoint: Checkpoint, training: pd.DataFrame, rows: pd.DataFrame
+    checkpoint: Checkpoint, training: pd.DataFrame, rows: pd.DataFrame, baselines: dict[str, dict[str, float]]
 ) -> Iterator[dict[str, object]]:
     """One row of results a property."""
     model = CloudModel(checkpoint)
     predicted = model.predict(rows.scope.tolist(), list(SCALARS))
-    for name, target in checkpoint.config.targets.items():
-        seen, asked = training[training[name].notna()], rows[rows[name].notna()]
-        labels = target.normalise(seen[name].to_numpy(float))
-        baselines = {
-            baseline: target.physical(values, np.zeros_like(values))[0]
-            for baseline, values in baseline_predictions(parsed(seen), labels, parsed(asked)).items()
+    for name, info in SCALARS.items():
+        columns = rows[name], predicted[name], predicted[f"{name}_std"]
+        own = scores(*(column.to_numpy(float) for column in columns))
+        trained = int(training[name].notna().sum())
+        yield {"property": name, "unit": info.unit, "training": trained, **own, **baselines[name]}
+    for temperature in TEMPERATURES:
+        name = f"{CURVE} at {temperature:g} K"
+        yield {
+            "property": name,
+            "unit": THERMODYNAMICS[CURVE].unit,
+            "training": int(training.heat_capacities.notna().sum()),
+            **scores(*predict_curve(model, rows, temperature)),
+            **baselines[name],
         }
-        known = rows[name].notna().to_numpy()
-        own = predicted.loc[known, name].to_numpy(), predicted.loc[known, f"{name}_std"].to_numpy()
-        yield result(name, SCALARS[name].unit, len(seen), asked[name].to_numpy(float), own, baselines)
-
-    seen, asked = training[training.heat_capacities.notna()], rows[rows.heat_capacities.notna()]
-    curves = np.stack([curve_at(seen, temperature) for temperature in TEMPERATURES], axis=1)
-    baselines = baseline_predictions(parsed(seen), curves, parsed(asked))
-    unit = THERMODYNAMICS[CURVE].unit
-    for i, temperature in enumerate(TEMPERATURES):
-        label, *own = predict_curve(model, rows, temperature)
-        at = {baseline: values[:, i] for baseline, values in baselines.items()}
-        yield result(f"{CURVE} at {temperature:g} K", unit, len(seen), label, own, at)
-
-
-def result(
-    name: str, unit: str, trained: int, label: NDArray, own: Sequence[NDArray], baselines: dict[str, NDArray]
-) -> dict[str, object]:
-    others = {f"{baseline}_mae": scores(label, values)["mae"] for baseline, values in baselines.items()}
-    return {"property": name, "unit": unit, "training": trained, **scores(label, *own), **others}
 
 
 def predict_curve(
@@ -177,16 +162,6 @@ def predict_curve(
     known = rows[rows.heat_capacities.notna()]
     predicted = model.predict(known.scope.tolist(), CURVE, temperature)
     return curve_at(rows, temperature), predicted[CURVE].to_numpy(), predicted[f"{CURVE}_std"].to_numpy()
-
-
-def curve_at(rows: pd.DataFrame, temperature: float) -> NDArray:
-    known = rows[rows.heat_capacities.notna()]
-    pairs = zip(known.temperatures, known.heat_capacities, strict=True)
-    return np.array([curve[list(grid).index(temperature)] for grid, curve in pairs])
-
-
-def parsed(rows: pd.DataFrame) -> list[Scope]:
-    return [Scope.parse(text) for text in rows.scope]
 
 
 def with_errors(checkpoint: Checkpoint, training: pd.DataFrame, results: pd.DataFrame) -> Checkpoint:
@@ -206,10 +181,6 @@ def with_errors(checkpoint: Checkpoint, training: pd.DataFrame, results: pd.Data
     return dataclasses.replace(
         checkpoint, config=dataclasses.replace(checkpoint.config, properties=properties)
     )
-
-
-def composition(scope: str) -> bytes:
-    return scope.rsplit(" | ", 1)[1].encode()
 
 
 if __name__ == "__main__":

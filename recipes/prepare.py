@@ -2,7 +2,7 @@
 
     python recipes/prepare.py DATA OUTPUT
 
-writes ``corpus.parquet`` (SCOPE strings) and ``labels.parquet`` (SCOPE strings, one column a property,
+writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings), and ``labels.parquet`` (SCOPE strings, one column a property,
 temperatures and heat capacities, and the split).
 
 Equal strings are merged and their labels averaged. Rows whose composition hashes into the validation twentieth
@@ -69,8 +69,10 @@ def main() -> None:
 
     unlabelled = [table(arguments.data, name).scope for name in ("pretrain_mp", "pretrain_extra")]
     corpus = pd.concat([*unlabelled, labels.index.to_series()]).drop_duplicates()
-    corpus = corpus[[not is_validation(text) for text in corpus]]
+    held_out = np.array([is_validation(text) for text in corpus])
+    corpus, validation = corpus[~held_out], corpus[held_out]
     corpus.to_frame("scope").reset_index(drop=True).to_parquet(arguments.output / "corpus.parquet")
+    validation.to_frame("scope").reset_index(drop=True).to_parquet(arguments.output / "validation.parquet")
 
     print(f"corpus: {len(corpus)} strings; labels: {len(labels)} strings")
     print(labels.groupby("split").count().T.to_string())
