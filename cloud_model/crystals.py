@@ -32,6 +32,8 @@ _SMALL = 512  # atoms up to which comparing all pairs is faster than a tree
 
 Vector = Sequence[float]
 
+_STRUCTURE = ("pymatgen.core.structure", "IStructure")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crystal:
@@ -108,10 +110,10 @@ def from_object(crystal: Any) -> Crystal:
         return crystal
     if _is_instance(crystal, "ase.atoms", "Atoms"):
         return from_ase(crystal)
-    if _is_instance(crystal, "pymatgen.core.structure", "IStructure"):
+    if _is_instance(crystal, *_STRUCTURE):
         return from_pymatgen(crystal)
-    if _is_instance(crystal, "pymatgen.entries.computed_entries", "ComputedStructureEntry"):
-        return from_pymatgen(crystal.structure)
+    if _is_instance(entry_structure := getattr(crystal, "structure", None), *_STRUCTURE):
+        return from_pymatgen(entry_structure)
     if isinstance(crystal, dict):
         return from_pymatgen_dict(crystal)
     raise CrystalError(
