@@ -2,8 +2,8 @@
 
     python recipes/prepare.py DATA OUTPUT
 
-writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings), and ``labels.parquet`` (SCOPE strings, one column a property,
-temperatures and heat capacities, and the split).
+writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings) and ``labels.parquet`` (SCOPE strings, one
+column a property, temperatures and heat capacities, and the split).
 
 Equal strings are merged and their labels averaged. Rows whose composition hashes into the validation twentieth
 are validation rows in every table, and are left out of the corpus, so that no validation composition has been

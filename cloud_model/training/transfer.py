@@ -59,7 +59,7 @@ class TransferSettings:
         Of the first member; the next ones count on.
     """
 
-    members: int = 4
+    members: int = 3
     folds: int = 10
     epochs: int = 40
     patience: int = 15
@@ -199,7 +199,7 @@ def _member(
         config.targets,
         [tokens[row] for row in training],
         labels[training],
-        Schedule(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed, bfloat16=False),
+        Schedule(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed),
         directory,
         validation=([tokens[row] for row in fold], labels[fold]),
         tokens_per_batch=settings.tokens_per_batch,
