@@ -57,6 +57,7 @@ def _print_table(record: Mapping[str, Any]) -> None:
         f"embeddings of {record['embedding_size']}"
     )
     table = new_table("property", "unit", "test error", "training set", title=title)
+    table.columns[-1].justify = "left"
     for name, info in record["properties"].items():
         error = info["test_error"]
         table.add_row(name, info["unit"], "" if error is None else f"{error:.3g}", info["training_set"])

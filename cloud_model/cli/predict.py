@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from math import nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from cloud_model.scope import Scope
 
 _COLUMNS = 3  # more properties than this run down the table, not across it
-_COLUMN_WIDTH = 18
-_NAME_WIDTH = 54
+_COLUMN_WIDTH = 19  # of a value and its error
+_NAME_WIDTH = 56  # of a property and its unit
 
 
 @click.command()
@@ -143,7 +144,10 @@ def _crystals_down(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Tab
 
 
 def _crystals_across(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:
-    table = new_table("property", "unit", *(f"{row['input']}\n{row['temperature']:g} K" for row in rows))
+    crystals = [f"{Path(row['input']).name}\n{row['temperature']:g} K" for row in rows]
+    table = new_table("property", "unit", *crystals)
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for name, unit in units.items():
         table.add_row(name, unit, *(_cell(row, name) for row in rows))
     return table
