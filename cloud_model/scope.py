@@ -23,7 +23,15 @@ from cloud_model.elements import ELEMENT_RANK, SYMBOLS
 from cloud_model.errors import ArgumentError, CloudError, ScopeError
 from cloud_model.files import read_crystal
 from cloud_model.space_groups import numbers_by_generators, space_group
-from cloud_model.symmetry import DEFAULT_ENGINE, Engine, Symmetry, check_search, find_symmetry, orbits_of
+from cloud_model.symmetry import (
+    DEFAULT_ENGINE,
+    Engine,
+    Symmetry,
+    check_search,
+    find_published_symmetry,
+    find_symmetry,
+    orbits_of,
+)
 
 Dialect = Literal["reference", "canonical", "sites"]
 Orbits = tuple[tuple[str, str], ...]
@@ -296,8 +304,8 @@ class _Describer:
         return from_object(crystal)
 
     def search(self, crystal: Crystal) -> Found:
-        if self.dialect == "reference":  # with the settings of pymatgen
-            return crystal, find_symmetry(crystal, self.symprec, "spglib", angle_tolerance=5.0)
+        if self.dialect == "reference":
+            return crystal, find_published_symmetry(crystal, self.symprec)
         return crystal, find_symmetry(crystal, self.symprec, self.engine or DEFAULT_ENGINE)
 
     def write(self, found: Found) -> Scope:
