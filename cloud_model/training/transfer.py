@@ -212,8 +212,8 @@ def _member(
 
 
 def _minimum(labels: Array) -> float | None:
-    """Zero for a property that is never negative and can be zero."""
-    return 0.0 if np.nanmin(labels) == 0 else None
+    """Zero for a property of which no label is negative."""
+    return 0.0 if np.nanmin(labels) >= 0 else None
 
 
 def _calibrated(
