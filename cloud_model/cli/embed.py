@@ -58,7 +58,7 @@ def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | No
 
 
 def _batches(model: CloudModel, inputs: Sequence[str], pooling: Pooling, report: Report) -> Iterator[Batch]:
-    for sources in chunks(inputs):
+    for sources in chunks(inputs, prints=False):
         try:
             vectors = model.embed([source.crystal for source in sources], pooling)
         except BatchError as error:

@@ -51,17 +51,20 @@ def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield batch
 
 
-def chunks(arguments: Sequence[str]) -> Iterator[list[Source]]:
-    """Crystals of the arguments in portions, behind a progress bar if it takes long and somebody looks."""
+def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Source]]:
+    """Crystals of the arguments in portions.
+
+    A progress bar shows on a terminal, unless results are printed on the same one.
+    """
     from tqdm import tqdm
 
     empty = True
-    with tqdm(unit=" crystals", disable=None, leave=False, delay=2) as bar:  # None: only on a terminal
+    hidden = True if prints and sys.stdout.isatty() else None  # None: if standard error is no terminal
+    with tqdm(unit=" crystals", disable=hidden, leave=False, delay=2) as bar:
         for chunk in batched(_sources(arguments), CHUNK):
             empty = False
             yield chunk
             bar.update(len(chunk))
-            bar.clear()
     if empty:
         raise click.UsageError("no files found")
 
