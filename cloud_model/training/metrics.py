@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-ONE_SIGMA, TWO_SIGMA = 0.682689, 0.95
+ONE_SIGMA = 0.682689
 
 
 def scores(label: Array, value: Array, error: Array | None = None) -> dict[str, float]:
@@ -48,9 +48,9 @@ def scores(label: Array, value: Array, error: Array | None = None) -> dict[str, 
 
 
 def calibration(label: Array, value: Array, error: Array) -> float:
-    """Factor on predicted errors that makes 68% of the labels fall within one of them."""
+    """Factor on predicted errors that makes 68% of the labels fall within one of them; one without labels."""
     ratio = np.abs(label - value) / error
-    return float(np.nanquantile(ratio, ONE_SIGMA))
+    return 1.0 if np.isnan(ratio).all() else float(np.nanquantile(ratio, ONE_SIGMA))
 
 
 def score_table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
