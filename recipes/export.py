@@ -79,8 +79,11 @@ def main() -> None:
 
 
 def passes(run: Path) -> str:
+    """How long a run trained, and the runs that it started from."""
     history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return f"{history[-1]['epoch']:g} passes, {history[-1]['step']:,} steps"
+    start = run / "start.txt"
+    before = f"{passes(Path(start.read_text()))}, then " if start.exists() else ""
+    return f"{before}{history[-1]['epoch']:g} passes, {history[-1]['step']:,} steps"
 
 
 def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) -> Checkpoint:

@@ -77,6 +77,8 @@ def main() -> None:
         heat_capacity_weight=6.0,
         repeats=repeats(training),
     )
+    if arguments.start:
+        (arguments.run / "start.txt").write_text(str(arguments.start.parent.resolve()))
     torch.save(predictor.state_dict(), arguments.run / "predictor.pt")
     described = {name: dataclasses.asdict(target) for name, target in targets.items()}
     (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))

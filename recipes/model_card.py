@@ -12,7 +12,7 @@ TEMPLATE = """\
 Predicts properties of bulk crystals from their symmetry and composition alone: space group, occupied Wyckoff
 positions and the element on each. It sees no coordinates and no lattice.
 
-- Networks: {members} x BERT encoder, {layers} layers x {width}, {parameters:.1f} M parameters each, averaged.
+- Networks: {members}, averaged; BERT encoder of {layers} layers x {width}, with heads {parameters:.1f} M parameters.
 - Input: SCOPE, dialect `{dialect}`, symmetry search at {symprec} Å; at most {length} tokens.
 - Thermodynamics: a mixture of {spectra} Debye spectra from each network.
 - Training: masked-language modelling of {corpus} strings ({pretraining}), then all properties at once
@@ -22,7 +22,7 @@ positions and the element on each. It sees no coordinates and no lattice.
 
 On crystals whose composition occurs nowhere in training, neither among labels nor in the pretraining corpus: a
 fixed hash of the composition sets aside one twentieth. Half of these calibrate the error bars, the other half are
-measured here. One split, {members} network(s). `dummy` always says the median of the training labels.
+measured here: one split, one seed, {members} network(s). `dummy` always says the median of the training labels.
 {baselines}
 
 {table}
@@ -34,6 +34,8 @@ measured here. One split, {members} network(s). `dummy` always says the median o
 - Polymorphs with equal symmetry and equal sites share a string, and so a prediction.
 - Slabs, molecules, clusters, defects and disordered crystals are not bulk crystals of the training sets.
 - Magnetic order, pressure and strain are invisible to it.
+- The tests of scarce labels are small, and so are the samples that calibrated their error bars: those of
+  `max_phonon_frequency` are too narrow.
 - Noble gases, actinides and compounds of more than five elements are rare in training.
 - Heat capacities are harmonic, at constant volume; crystals with imaginary modes were left out of training.
 
