@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
+from contextlib import suppress
 from math import isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -130,10 +131,11 @@ def orbits_of(crystal: Crystal, symmetry: Symmetry) -> list[tuple[str, str]]:
 
 def _search_with_spglib(crystal: Crystal, symprec: float) -> Symmetry:
     for step in range(10):
-        dataset = _spglib(crystal, 2 * symprec * 0.75**step)
-        if _fits(crystal, dataset, symprec):
-            return Symmetry(dataset.number, dataset.wyckoffs, len(dataset.std_types))
-    raise _failure(crystal, "nothing that it finds near this tolerance fits")
+        with suppress(SymmetryError):  # it may fail at one tolerance and not at the next
+            dataset = _spglib(crystal, 2 * symprec * 0.75**step)
+            if _fits(crystal, dataset, symprec):
+                return Symmetry(dataset.number, dataset.wyckoffs, len(dataset.std_types))
+    raise _failure(crystal, "spglib finds no symmetry that fits")
 
 
 def _spglib(crystal: Crystal, symprec: float, angle_tolerance: float = -1.0) -> Any:
@@ -147,7 +149,7 @@ def _spglib(crystal: Crystal, symprec: float, angle_tolerance: float = -1.0) -> 
     except spglib.SpglibError as error:
         raise _failure(crystal, str(error)) from None
     if dataset is None:
-        raise _failure(crystal, spglib.get_error_message())
+        raise _failure(crystal, "spglib found none")
     return dataset
 
 
