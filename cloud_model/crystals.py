@@ -139,7 +139,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     lattice = atoms.cell.array
     volume, normals = _volume_and_normals(lattice.tolist())
     if not volume:
-        raise _no_volume(label or str(atoms.symbols))
+        raise _no_volume(label or str(atoms.symbols)) if len(atoms) else _no_atoms(label or "Atoms")
     with np.errstate(all="ignore"):  # values that are not finite are found below
         positions = atoms.positions @ (np.array(normals) / volume).T
     crystal = Crystal(lattice, positions, atoms.numbers, label)
@@ -218,7 +218,7 @@ def _atomic_numbers(symbols: list[str], label: str) -> NDArray[np.int64]:
 def _check_atoms(crystal: Crystal) -> None:
     numbers = crystal.numbers.tolist()
     if not numbers:
-        raise CrystalError(crystal.name, "it has no atoms", "Pass a crystal with at least one.")
+        raise _no_atoms(crystal.name)
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise _no_element(crystal.name, "X")
     if not isfinite(np.vdot(crystal.positions, crystal.positions)):
@@ -301,6 +301,10 @@ def _warn_unless_periodic(crystal: Crystal, periodic: Sequence[bool]) -> None:
             CloudWarning,
             stacklevel=2,
         )
+
+
+def _no_atoms(label: str) -> CrystalError:
+    return CrystalError(label, "it has no atoms", "Pass a crystal with at least one.")
 
 
 def _no_element(label: str, symbol: str) -> CrystalError:
