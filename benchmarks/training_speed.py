@@ -5,7 +5,9 @@
 The plain loop is that of the published code: ``BertForMaskedLM`` with AdamW and the data collator of ``transformers``,
 batches of 64 strings padded to 64 tokens, float32. Both train the same architecture on the same strings, of at most 64
 tokens, one after the other, several times. Memory is the peak of a process that makes the masked batches of
-100,000 and of 1,000,000 strings (50,000 repeated) from Parquet shards. Writes ``training_speed.json``, ``.md`` and ``.svg``.
+100,000 and of 1,000,000 strings (50,000 repeated) from Parquet shards.
+
+Writes ``training_speed.json``, ``.md`` and ``.svg``.
 """
 
 from __future__ import annotations
