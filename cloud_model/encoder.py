@@ -7,6 +7,7 @@ torch. The pooler of BERT is left out: no property of CLOUD uses it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +148,7 @@ class Encoder(nn.Module):
         """
         hidden = self.embeddings(ids, torch.zeros_like(ids) if types is None else types)
         attention_mask = None if mask is None else mask[:, None, None, :]
-        for layer in self.encoder["layer"]:
+        for layer in cast(nn.ModuleList, self.encoder["layer"]):
             hidden = layer(hidden, attention_mask)
         return hidden
 

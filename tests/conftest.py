@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are too small for threads; subprocesses too
 
-import torch  # noqa: E402  (reads it)
+import torch  # (reads it)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def structure(rock_salts):
 
 @pytest.fixture(scope="module")
 def carriers(structure):
-    with pytest.warns(DeprecationWarning, match="OLD_ERROR_HANDLING"):  # pymatgen calls spglib the old way
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pymatgen calls spglib the old way
         symmetrized = SpacegroupAnalyzer(structure).get_symmetrized_structure()
     return {
         "structure": structure,

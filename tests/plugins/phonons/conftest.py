@@ -49,4 +49,4 @@ def _download(release: str, folder: Path) -> None:
         pytest.skip(f"phonopy's source cannot be fetched: {done.stderr.strip().splitlines()[-1]}")
     with tarfile.open(folder / f"{release}.tar.gz") as archive:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # not in Python before 3.11.4
-        archive.extractall(folder)  # noqa: S202
+        archive.extractall(folder)  # noqa: S202 (of the package index, and filtered)  # noqa: S202
