@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -155,7 +154,8 @@ def stream(shards: Path) -> None:
     )
     for _ in task.steps(0, (0, 0)):
         pass
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) / 1024)  # ru_maxrss would be that of the parent
 
 
 def machine() -> dict[str, object]:
