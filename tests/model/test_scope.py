@@ -141,8 +141,6 @@ def test_fractions_are_rounded_as_numpy_does(part, rest):
 
 @pytest.mark.parametrize("atoms", BUILT.values(), ids=BUILT)
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING")  # pymatgen calls spglib the old way
-@pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:pymatgen"
 def test_the_published_algorithm(atoms):
     structure = AseAtomsAdaptor.get_structure(atoms)
     assert str(Scope.from_crystal(structure, "reference")) == published(structure)
