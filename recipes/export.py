@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 import torch
 from baselines import CURVE, TEMPERATURES, curve_at, halves
-from finetune import SPECTRA, build_predictor, read_tokenizer, scalar_targets
+from finetune import SPECTRA, build_predictor, scalar_targets
 from model_card import model_card
 from numpy.typing import NDArray
 
 from cloud_model import CloudModel
 from cloud_model.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.encoder import EncoderConfig
 from cloud_model.heads import HEAD_SIZE
 from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
@@ -88,31 +89,29 @@ def passes(run: Path) -> str:
 
 def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) -> Checkpoint:
     """The networks of all runs, without the heads that only helped to train."""
-    tokenizer = read_tokenizer(pretrained)
+    base = Checkpoint.load(pretrained)
     targets = scalar_targets(training)
-    members = [
-        shipped(torch.load(run / "predictor.pt", weights_only=True), len(tokenizer), len(targets))
-        for run in runs
-    ]
+    states = [torch.load(run / "predictor.pt", weights_only=True) for run in runs]
+    members = [shipped(state, base.config.encoder, len(targets)) for state in states]
     config = CheckpointConfig(
         name=name,
-        dialect="sites",
-        symprec=0.01,
+        dialect=base.config.dialect,
+        symprec=base.config.symprec,
         encoder=members[0].encoder.config,
         targets={name: targets[name] for name in SCALARS},
         properties=SCALARS | THERMODYNAMICS,
         spectra=SPECTRA,
     )
-    return Checkpoint(config, tokenizer, members)
+    return Checkpoint(config, base.tokenizer, members)
 
 
-def shipped(state: dict[str, torch.Tensor], vocabulary: int, trained: int) -> Predictor:
+def shipped(state: dict[str, torch.Tensor], encoder: EncoderConfig, trained: int) -> Predictor:
     """Keep the first heads, those of `SCALARS`."""
     for name, tensor in state.items():
         if name.startswith("scalars."):
             rows = len(SCALARS) * (HEAD_SIZE if len(tensor) == trained * HEAD_SIZE else 1)
             state[name] = tensor[:rows]
-    predictor = build_predictor(vocabulary, len(SCALARS))
+    predictor = build_predictor(encoder, len(SCALARS))
     predictor.load_state_dict({name: tensor.half().float() for name, tensor in state.items()})
     return predictor.eval().requires_grad_(False)
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cloud_model.checkpoint import Checkpoint
 from cloud_model.encoder import EncoderConfig
 from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, ScalarTarget
-from cloud_model.tokenizer import Tokenizer
 from cloud_model.training.finetune import Labels, finetune
 from cloud_model.training.loop import Schedule
 
@@ -52,14 +52,15 @@ def main() -> None:
 
     table = pd.read_parquet(arguments.data / "labels.parquet")
     training, validation = table[table.split == "train"], table[table.split == "validation"]
-    tokenizer = read_tokenizer(arguments.pretrained)
+    pretrained = Checkpoint.load(arguments.pretrained)
+    tokenizer = pretrained.tokenizer
     targets = scalar_targets(training)
     torch.manual_seed(arguments.seed)
-    predictor = build_predictor(len(tokenizer), len(targets))
+    predictor = build_predictor(pretrained.config.encoder, len(targets))
     if arguments.start:
         predictor.load_state_dict(torch.load(arguments.start, weights_only=True))
     else:
-        predictor.encoder.load_state_dict(torch.load(arguments.pretrained / "encoder.pt", weights_only=True))
+        predictor.encoder.load_state_dict(pretrained.members[0].encoder.state_dict())
 
     schedule = Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed)
     finetune(
@@ -84,17 +85,9 @@ def main() -> None:
     (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))
 
 
-def read_tokenizer(pretrained: Path) -> Tokenizer:
-    return Tokenizer((pretrained / "vocab.txt").read_text().splitlines(), 128)
-
-
-def build_predictor(vocabulary: int, scalars: int) -> Predictor:
-    config = EncoderConfig(
-        vocab_size=vocabulary,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.1,
-        attention_probs_dropout_prob=0.0,
-    )
+def build_predictor(encoder: EncoderConfig, scalars: int) -> Predictor:
+    """Fine-tuning repeats its few labels, so it drops units where pretraining did not."""
+    config = dataclasses.replace(encoder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0)
     return Predictor(config, scalars, SPECTRA)
 
 
