@@ -364,6 +364,7 @@ class _Training:
         self.progress.saves += 1
         unfinished = self.directory / "unfinished"
         self.accelerator.save_state(str(unfinished))
+        self.accelerator.wait_for_everyone()  # each process has put its random state there
         if self.accelerator.is_main_process:
             older = self._states()
             (unfinished / "progress.json").write_text(json.dumps(asdict(self.progress)))
