@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -339,12 +340,18 @@ def _in_processes(
     from joblib import Parallel, delayed
 
     def compact(crystal: Any) -> Any:
-        """Send objects as arrays, and leave the reading of files to the processes."""
+        """Send objects as arrays, which are small, and leave the reading of files to the processes."""
         return crystal if isinstance(crystal, str | os.PathLike) else _attempt(describer.read, crystal)
 
-    tasks = (delayed(describer.describe)([compact(crystal) for crystal in chunk]) for chunk in chunks)
+    # in one piece, since joblib looks at each array for something to share
+    packed = (pickle.dumps([compact(crystal) for crystal in chunk]) for chunk in chunks)
+    tasks = (delayed(_describe_packed)(describer, crystals) for crystals in packed)
     found: Iterator[list[Scope | CloudError]] = Parallel(n_jobs, return_as="generator")(tasks)
     return found
+
+
+def _describe_packed(describer: _Describer, crystals: bytes) -> list[Scope | CloudError]:
+    return describer.describe(pickle.loads(crystals))  # noqa: S301
 
 
 def _in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> Scope:
