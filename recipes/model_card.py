@@ -37,6 +37,9 @@ measured here: one split, one seed, {members} network(s). `dummy` always says th
 - The tests of scarce labels are small, and so are the samples that calibrated their error bars: those of
   `max_phonon_frequency` are too narrow.
 - Noble gases, actinides and compounds of more than five elements are rare in training.
+- Phonons of training are those of semiconductors and insulators: heat capacities of metals are the least certain
+  (`benchmarks/results/validation_study.md`).
+- The refractive index of a metal has no meaning, and the standard error of its prediction shows it.
 - Heat capacities are harmonic, at constant volume; crystals with imaginary modes were left out of training.
 
 ## Data and licences
