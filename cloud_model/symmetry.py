@@ -6,7 +6,8 @@ import logging
 import warnings
 from collections import Counter
 from contextlib import suppress
-from math import isfinite
+from math import inf
+from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -21,8 +22,8 @@ Array = NDArray[np.float64]
 Engine = Literal["moyopy", "spglib"]
 DEFAULT_ENGINE: Engine = "moyopy"
 
-MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 5_000}
-"""Atoms in the largest cell that an engine searches within about a minute; its time grows as their square."""
+MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 2_000}
+"""Atoms in the largest cell that an engine searches within a minute; its time grows as their square."""
 
 # operations that a supercell does not share with its primitive cell, which SCOPE does not use
 logging.getLogger("moyo").setLevel(logging.ERROR)
@@ -46,13 +47,13 @@ class Symmetry(NamedTuple):
     n_conventional: int
 
 
-def check_search(symprec: float, engine: str) -> None:
+def check_search(symprec: Any, engine: str) -> None:
     """Raise an `ArgumentError` unless these are a positive length and the name of an engine."""
     if engine not in get_args(Engine):
         raise ArgumentError(
             f"engine {engine!r}", "it is unknown", f"Choose one of {', '.join(get_args(Engine))}."
         )
-    if not (symprec > 0 and isfinite(symprec)):
+    if not (isinstance(symprec, Real) and 0 < symprec < inf):
         raise ArgumentError(
             f"symprec {symprec!r}", "it is not positive", "Give a length in Angstrom, such as 0.01."
         )

@@ -190,14 +190,15 @@ def test_spglib_errors_are_ours(monkeypatch):
 
 
 def test_large_cells_are_refused():
-    crystal = from_object(bulk("Cu", cubic=True) * (11, 11, 11))
+    crystal = from_object(bulk("Cu", cubic=True) * (8, 8, 8))
     assert len(crystal) > MAX_ATOMS["spglib"]
-    with pytest.raises(CrystalError, match="5324 atoms"):
+    with pytest.raises(CrystalError, match="2048 atoms"):
         find_symmetry(crystal, 0.01, "spglib")
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"symprec": 0}, {"symprec": float("nan")}, {"symprec": -1}, {"engine": "findsym"}]
+    "arguments",
+    [{"symprec": 0}, {"symprec": float("nan")}, {"symprec": -1}, {"symprec": "0.01"}, {"engine": "findsym"}],
 )
 def test_wrong_arguments(arguments):
     with pytest.raises(ArgumentError):
