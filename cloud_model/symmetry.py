@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from contextlib import suppress
 from math import inf
-from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -53,7 +52,7 @@ def check_search(symprec: Any, engine: str) -> None:
         raise ArgumentError(
             f"engine {engine!r}", "it is unknown", f"Choose one of {', '.join(get_args(Engine))}."
         )
-    if not (isinstance(symprec, Real) and 0 < symprec < inf):
+    if not (isinstance(symprec, int | float | np.number) and 0 < symprec < inf):
         raise ArgumentError(
             f"symprec {symprec!r}", "it is not positive", "Give a length in Angstrom, such as 0.01."
         )
