@@ -40,7 +40,7 @@ from cloud_model.scope import scopes
 from cloud_model.symmetry import MAX_ATOMS
 
 RESULTS = Path(__file__).parent / "results"
-PART = 100
+PART = 250
 
 
 def main() -> None:

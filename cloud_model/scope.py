@@ -252,7 +252,7 @@ def scopes(
     if n_jobs == 0:
         raise ArgumentError("n_jobs 0", "it is no number of processes", "Use 1, or -1 for one a core.")
     crystals = list(crystals)
-    size = max(1, min(256, len(crystals) // (4 * abs(n_jobs))))
+    size = 256 if n_jobs == 1 else max(1, min(256, len(crystals) // (4 * abs(n_jobs))))
     chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
     found = map(describer.describe, chunks) if n_jobs == 1 else _in_processes(describer, chunks, n_jobs)
     if not progress:
