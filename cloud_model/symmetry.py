@@ -188,13 +188,17 @@ def _atoms_fit(crystal: Crystal, rotations: Array, translations: Array, symprec:
     """Whether operations, their translations fitted, take each atom to near a like one."""
     from scipy.spatial import cKDTree
 
-    tree = cKDTree(crystal.positions % 1 % 1, boxsize=1)  # -1e-20 % 1 is 1
-    images = crystal.positions @ rotations.transpose(0, 2, 1) + translations[:, None]
-    nearest = tree.query(images % 1 % 1)[1]
-    offsets = images - crystal.positions[nearest]
-    vectors = (offsets - np.rint(offsets)) @ crystal.lattice
-    misses = np.linalg.norm(vectors - vectors.mean(axis=1, keepdims=True), axis=2)
-    return bool(misses.max() <= symprec and (crystal.numbers[nearest] == crystal.numbers).all())
+    positions = crystal.positions
+    tree = cKDTree(positions % 1 % 1, boxsize=1)  # -1e-20 % 1 is 1
+    for rotation, translation in zip(rotations, translations, strict=True):
+        images = positions @ rotation.T + translation
+        nearest = tree.query(images % 1 % 1)[1]
+        offsets = images - positions[nearest]
+        vectors = (offsets - np.rint(offsets)) @ crystal.lattice
+        misses = np.linalg.norm(vectors - vectors.mean(axis=0), axis=1)
+        if misses.max() > symprec or (crystal.numbers[nearest] != crystal.numbers).any():
+            return False
+    return True
 
 
 def _check_size(crystal: Crystal, engine: Engine) -> None:
