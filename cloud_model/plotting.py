@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cycler import cycler
 from numpy.typing import ArrayLike
 
 from cloud_model.debye import R
@@ -22,9 +23,11 @@ CLOUD_COLOUR = "#0072B2"
 HARMONIC_COLOUR = "#000000"
 FLOOR_COLOUR = "#D55E00"
 EXPERIMENT_COLOUR = "#009E73"
+_OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 _STYLE: dict[Any, Any] = {
     "axes.grid": True,
+    "axes.prop_cycle": cycler(color=[CLOUD_COLOUR, FLOOR_COLOUR, EXPERIMENT_COLOUR, *_OTHER_COLOURS]),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
