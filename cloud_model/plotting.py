@@ -23,11 +23,13 @@ CLOUD_COLOUR = "#0072B2"
 HARMONIC_COLOUR = "#000000"
 FLOOR_COLOUR = "#D55E00"
 EXPERIMENT_COLOUR = "#009E73"
-_OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+_OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9")
 
 _STYLE: dict[Any, Any] = {
     "axes.grid": True,
-    "axes.prop_cycle": cycler(color=[CLOUD_COLOUR, FLOOR_COLOUR, EXPERIMENT_COLOUR, *_OTHER_COLOURS]),
+    "axes.prop_cycle": cycler(
+        color=[CLOUD_COLOUR, FLOOR_COLOUR, EXPERIMENT_COLOUR, *_OTHER_COLOURS, HARMONIC_COLOUR]
+    ),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,

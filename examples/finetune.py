@@ -1,4 +1,4 @@
-"""Fine-tune on your own CSV, and use the checkpoint in ASE.
+r"""Fine-tune on your own CSV, and use the checkpoint in ASE.
 
 Needs: nothing beyond cloud-plugins. Run: python examples/finetune.py
 Writes: enthalpy-model/, a checkpoint; its README.md is the model card with all scores.
@@ -6,7 +6,7 @@ Writes: enthalpy-model/, a checkpoint; its README.md is the model card with all 
 Your CSV needs a column of crystals (CIF text, file names, SCOPE strings or pymatgen JSON) and one of numbers. This one
 holds 96 formation enthalpies at 298 K measured by calorimetry (CRC Handbook). The same from the command line:
 
-    cloud finetune examples/enthalpies.csv --structure-column scope --target formation_enthalpy --unit eV/atom \\
+    cloud finetune examples/enthalpies.csv --structure-column scope --target formation_enthalpy --unit eV/atom \
         --output enthalpy-model --members 2 --epochs 20
 
 More members and epochs, the defaults, give better models; these take half a minute.

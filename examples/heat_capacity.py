@@ -33,8 +33,10 @@ with style():
         curve = model.thermodynamics(HERE / f"{formula}.cif", TEMPERATURES)
         low, high = (curve.heat_capacity + sign * curve.heat_capacity_std for sign in (-1, 1))
         axes.axhline(3 * R, color="0.5", linestyle=":", linewidth=1, label="3R")
-        axes.fill_between(TEMPERATURES, low, high, color=CLOUD_COLOUR, alpha=0.2, linewidth=0)
         axes.plot(TEMPERATURES, curve.heat_capacity, color=CLOUD_COLOUR, label="CLOUD, constant volume")
+        axes.fill_between(
+            TEMPERATURES, low, high, color=CLOUD_COLOUR, alpha=0.3, linewidth=0, label="standard error"
+        )
         axes.plot(
             points.temperature,
             points.heat_capacity,
@@ -50,8 +52,8 @@ with style():
         for (kelvin, value, error), point in zip(rows, points.heat_capacity, strict=True):
             if kelvin <= 300:
                 print(f"{formula:18s} {kelvin:7.2f}  {value:6.2f} +- {error:.2f}   {point:6.2f}")
-    panels[0, 0].set(xlim=(0, 1000), ylim=(0, None))
-    panels[0, 0].legend(loc="lower right")
+    panels[0, 0].set(xlim=(0, 1030), ylim=(0, None))
+    panels[0, 1].legend(loc="lower right")
     figure.supxlabel("Temperature (K)")
     figure.supylabel("Heat capacity (J/(mol-atom K))")
     figure.savefig("heat_capacity.png")

@@ -58,5 +58,7 @@ spread = np.abs(frame[target] - frame[target].mean()).mean()
 print(f"{len(frame)} crystals, {target}; mean absolute deviation {spread:.3f}")
 print("mean absolute error of 10 folds, with its standard deviation")
 for name, columns in features.items():
-    errors = -cross_val_score(forest, frame[columns], frame[target], cv=folds, scoring="neg_mean_absolute_error")
+    errors = -cross_val_score(
+        forest, frame[columns], frame[target], cv=folds, scoring="neg_mean_absolute_error"
+    )
     print(f"{name:15s} {len(columns):4d} features  {errors.mean():.3f} +- {errors.std():.3f}")
