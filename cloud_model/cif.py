@@ -1,25 +1,28 @@
 """Read a crystal from the text of a CIF.
 
 What databases and programs write (one crystal, fractional coordinates, symmetry operations listed, full sites)
-is read here, many times faster than by the host libraries and without importing them. The rest, such as a
-space group that is only named, goes to pymatgen's parser, which knows many irregular files.
+is read here, many times faster than by the host libraries and without importing them. A space group that is only
+named, and a magnetic one, is left to pymatgen's parser. Where either would have to guess, the file is refused.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import cos, radians, sin, sqrt
+from textwrap import shorten
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.crystals import Crystal, disordered, from_pymatgen
 from cloud_model.elements import ATOMIC_NUMBERS
-from cloud_model.errors import CrystalError
-from cloud_model.space_groups import point_group_order
+from cloud_model.errors import CrystalError, first_line
+from cloud_model.operations import Operations, named_space_group, read_operations
 
 Block = dict[str, list[str]]
 
@@ -41,7 +44,12 @@ _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 _OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 _GROUP_NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
-_GROUP_NAMES = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m")
+_GROUP_SYMBOLS = (
+    "_space_group_name_h-m_alt",
+    "_symmetry_space_group_name_h-m",
+    "_space_group_name_hall",
+    "_symmetry_space_group_name_hall",
+)
 _BEYOND_SPACE_GROUPS = (
     "_atom_site_moment",
     "_space_group_symop_magn",
@@ -49,13 +57,20 @@ _BEYOND_SPACE_GROUPS = (
     "_cell_wave_vector",
 )
 
-_TERM = re.compile(r"([+-]?)(?:([xyz])|(\d+\.?\d*|\.\d+)(?:/([1-9]\d*))?)")
-_ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")
+_READ = ("_cell_", "_atom_site_", "_space_group_", "_symmetry_")  # beginnings of tags that matter here
+MAX_IMAGES = 500_000
+"""Most sites times symmetry operations that are expanded."""
+
+_NOT_NUMERIC = re.compile(r"[^-+.()0-9eE\s]", re.ASCII)
+_ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
+_SITE = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
+_SITE_WITH_LETTER = re.compile(r"([A-Z][a-z]?)(?=[A-Z])[^,/&]*", re.ASCII)  # "SiT1", "OW"
+_UNKNOWN = ("?", ".", "")
 _FORMULA = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
-class _Irregular(Exception):  # noqa: N818
-    """A file that is left to pymatgen."""
+class _Malformed(Exception):  # noqa: N818
+    """Why a file is refused."""
 
 
 def read_cif(text: str, label: str = "CIF") -> Crystal:
@@ -74,31 +89,30 @@ def read_cif(text: str, label: str = "CIF") -> Crystal:
         If a site is not fully occupied by one element.
     CrystalError
         If the file holds no crystal or several, is cut off, or contradicts itself: the symmetry operations are
-        not those of the stated space group, or the atoms do not add up to the stated formula.
+        not those of the stated space group or of the cell, a tag has two values, or the atoms do not add up to
+        the stated formula.
     """
-    block = _crystal_block(text, label)
     try:
-        crystal = _read_regular(block, label)
-    except _Irregular:
-        crystal = _read_with_pymatgen(text, label)
-    _check_formula(block, crystal)
+        block = _crystal_block(text)
+        crystal = _read_sites(block, text, label)
+        _check_formula(block, crystal)
+    except _Malformed as reason:
+        raise CrystalError(label, str(reason), "Check that it is a complete CIF of one crystal.") from None
     return crystal
 
 
-def _crystal_block(text: str, label: str) -> Block:
-    blocks = [block for block in _blocks(text, label) if _COORDINATES[0] in block]
+def _crystal_block(text: str) -> Block:
+    if "\0" in text:
+        raise _Malformed("it is not text")
+    blocks = [block for block in _blocks(text) if _COORDINATES[0] in block]
     if not blocks:
-        raise CrystalError(label, "it holds no atom sites", "Check that it is a complete CIF.")
+        raise _Malformed("it holds no atom sites")
     if len(blocks) > 1:
-        raise CrystalError(
-            label,
-            f"it holds {len(blocks)} crystals",
-            "Put each in a file of its own, or pass one as an object.",
-        )
+        raise _Malformed(f"it holds {len(blocks)} crystals")
     return blocks[0]
 
 
-def _blocks(text: str, label: str) -> list[Block]:
+def _blocks(text: str) -> list[Block]:
     """Split a CIF into its data blocks: tag in lower case -> values."""
     words, quoted = _words(text)
     keys = [i for i, word in enumerate(words) if _KEY.match(word) and i not in quoted]
@@ -112,15 +126,21 @@ def _blocks(text: str, label: str) -> list[Block]:
         elif key == "loop_":
             header = []
         elif header is None:
-            blocks[-1][key] = values
+            _put(blocks[-1], key, values)
         else:
             header.append(key)
             if len(values) % len(header):
-                raise CrystalError(label, "a table in it is cut off", "Check that it is a complete CIF.")
+                raise _Malformed("a table in it is cut off")
             if values:
-                blocks[-1].update({tag: values[i :: len(header)] for i, tag in enumerate(header)})
+                for i, tag in enumerate(header):
+                    _put(blocks[-1], tag, values[i :: len(header)])
                 header = None
     return blocks
+
+
+def _put(block: Block, tag: str, values: list[str]) -> None:
+    if block.setdefault(tag, values) != values and tag.startswith(_READ):
+        raise _Malformed(f"it states {tag} twice")
 
 
 def _words(text: str) -> tuple[list[str], set[int]]:
@@ -145,41 +165,48 @@ def _words(text: str) -> tuple[list[str], set[int]]:
                 words.append(match[match.lastgroup])
         else:
             words += line.split()
+    if field is not None:
+        raise _Malformed("a text field in it is cut off")
     return words, quoted
 
 
-def _read_regular(block: Block, label: str) -> Crystal:
-    if any(tag.startswith(_BEYOND_SPACE_GROUPS) for tag in block):
-        raise _Irregular
+def _read_sites(block: Block, text: str, label: str) -> Crystal:
     numbers = _atomic_numbers(block)
     lattice = _lattice(block)
-    columns = [_numbers(block.get(tag, ())) for tag in _COORDINATES]
+    columns = [_numbers(block, tag) for tag in _COORDINATES]
     if {len(numbers)} != {len(column) for column in columns}:
-        raise _Irregular
-    occupancies = [word for word in block.get("_atom_site_occupancy", ()) if word not in {"?", "."}]
-    if any(abs(occupancy - 1) > 1e-3 for occupancy in _numbers(occupancies)):
+        raise _Malformed("its atom sites lack elements or coordinates")
+    if not all(abs(occupancy - 1) <= 1e-3 for occupancy in _numbers(block, "_atom_site_occupancy", _UNKNOWN)):
         raise disordered(label)
-    rotations, translations = _operations(block, label)
+    listed = next((block[tag] for tag in _OPERATIONS if tag in block), [])
+    stated = _stated_group(block, bool(listed))
+    if any(tag.startswith(_BEYOND_SPACE_GROUPS) for tag in block) or (stated > 1 and not listed):
+        return _read_with_pymatgen(text, label)
+    operations = _operations(listed or ["x,y,z"], stated, lattice)
     positions = np.array(columns).T
-    if len(rotations) > 1:
-        positions, numbers = _expand(positions, numbers, rotations, translations, lattice)
+    if len(operations.rotations) > 1:
+        positions, numbers = _expand(positions, numbers, operations, lattice)
     return Crystal(lattice, positions, np.array(numbers), label)
 
 
-def _numbers(words: list[str] | tuple[()]) -> list[float]:
-    """Read numbers, less their standard uncertainties in parentheses."""
+def _numbers(block: Block, tag: str, unknown: Sequence[str] = ()) -> list[float]:
+    """Read numbers, less their standard uncertainties in parentheses and words for unknown values."""
+    words = [word for word in block.get(tag, ()) if word not in unknown]
     try:
-        return [float(word.partition("(")[0]) for word in words]
+        if not _NOT_NUMERIC.search(" ".join(words)):
+            return [float(word.partition("(")[0]) for word in words]
     except ValueError:
-        raise _Irregular from None
+        pass
+    raise _Malformed(f"not all its values of {tag} are numbers")
 
 
 def _lattice(block: Block) -> NDArray[np.float64]:
     """Lattice vectors with a along x and b in the plane of x and y."""
-    parameters = _numbers([word for tag in (*_LENGTHS, *_ANGLES) for word in block.get(tag, ())])
-    if len(parameters) != 6 or not all(0 < angle < 180 for angle in parameters[3:]):
-        raise _Irregular
-    a, b, c, *angles = parameters
+    parameters = [number for tag in (*_LENGTHS, *_ANGLES) for number in _numbers(block, tag)]
+    lengths, angles = parameters[:3], parameters[3:]
+    if len(parameters) != 6 or not (min(lengths) > 0 and all(0 < angle < 180 for angle in angles)):
+        raise _Malformed("it has no cell, or lengths or angles that make none")
+    a, b, c = lengths
     alpha, beta, gamma = map(radians, angles)
     x = cos(beta)
     y = (cos(alpha) - x * cos(gamma)) / sin(gamma)
@@ -188,60 +215,67 @@ def _lattice(block: Block) -> NDArray[np.float64]:
 
 
 def _atomic_numbers(block: Block) -> list[int]:
-    words = block.get("_atom_site_type_symbol") or block.get("_atom_site_label", [])
-    symbols = [match[1] if (match := _ELEMENT.match(word)) else "" for word in words]
-    if not all(symbol in ATOMIC_NUMBERS for symbol in symbols):
-        raise _Irregular
-    return [ATOMIC_NUMBERS[symbol] for symbol in symbols]
-
-
-def _operations(block: Block, label: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read the rotations (m, 3, 3) and translations (m, 3) of the space group."""
-    listed = next((block[tag] for tag in _OPERATIONS if tag in block), [])
-    number = next((block[tag][0] for tag in _GROUP_NUMBERS if block.get(tag)), "")
-    name = next((block[tag][0] for tag in _GROUP_NAMES if block.get(tag)), "")
-    if not listed and (number == "1" or name.replace(" ", "") == "P1"):
-        listed = ["x,y,z"]
-    if not listed:
-        raise _Irregular
-    operations = [_operation(text) for text in listed]
-    n_rotations = len({rotation for rotation, _ in operations})
-    if number.isdecimal() and 1 <= int(number) <= 230 and n_rotations != point_group_order(int(number)):
-        raise CrystalError(
-            label,
-            f"its {len(operations)} symmetry operations are not those of space group {number}, which it states",
-            "Correct the operations or the space group.",
-        )
-    rotations, translations = zip(*operations, strict=True)
-    return np.array(rotations).reshape(-1, 3, 3), np.array(translations)
+    symbols = block.get("_atom_site_type_symbol")
+    if symbols:
+        return [_atomic_number(word, _ELEMENT) for word in symbols]
+    return [_atomic_number(word, _SITE) for word in block.get("_atom_site_label", ())]
 
 
 @lru_cache(maxsize=4096)
-def _operation(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Read the rotation (9 numbers) and translation (3) of an operation such as '-x, y+1/2, -z+1/2'."""
-    expressions = text.lower().replace(" ", "").split(",")
-    if len(expressions) != 3 or any(_TERM.sub("", expression) for expression in expressions):
-        raise _Irregular
-    rotation, translation = [0.0] * 9, [0.0] * 3
-    for row, expression in enumerate(expressions):
-        for sign, axis, numerator, denominator in _TERM.findall(expression):
-            value = float(f"{sign}1") if axis else float(sign + numerator) / float(denominator or 1)
-            if axis:
-                rotation[3 * row + "xyz".index(axis)] += value
-            else:
-                translation[row] += value
-    return tuple(rotation), tuple(translation)
+def _atomic_number(word: str, pattern: re.Pattern[str]) -> int:
+    match = pattern.fullmatch(word)
+    symbol = match[1] if match else ""
+    for spelling in (symbol, symbol.capitalize()):
+        if spelling in ATOMIC_NUMBERS:
+            return ATOMIC_NUMBERS[spelling]
+    if pattern is _SITE:
+        return _atomic_number(word, _SITE_WITH_LETTER)
+    raise _Malformed(f"it holds {word!r}, which is not an element")
+
+
+def _stated_group(block: Block, has_operations: bool) -> int:
+    """Number of the space group by whatever the file says of it; 0 if it says nothing that is understood."""
+    numbers = {word: int(word) if word.isdecimal() else 0 for word in _first_words(block, _GROUP_NUMBERS)}
+    symbols = {word: named_space_group(word) or 0 for word in _first_words(block, _GROUP_SYMBOLS)}
+    stated = {number for number in symbols.values() if number} | set(numbers.values())
+    if len(stated) > 1:
+        raise _Malformed(f"it states several space groups: {', '.join(map(str, sorted(stated)))}")
+    if not all(1 <= number <= 230 for number in stated) or not (stated or has_operations or not symbols):
+        raise _Malformed(f"its space group {' '.join(numbers or symbols)!r} does not exist")
+    return max(stated, default=0)
+
+
+def _first_words(block: Block, tags: Sequence[str]) -> list[str]:
+    return [word for tag in tags for word in block.get(tag, ())[:1] if word not in _UNKNOWN]
+
+
+def _operations(listed: Sequence[str], stated: int, lattice: NDArray[np.float64]) -> Operations:
+    try:
+        operations = read_operations(tuple(listed))
+    except ValueError as error:
+        raise _Malformed(str(error)) from None
+    if stated and stated != operations.number:
+        raise _Malformed(
+            f"its {len(listed)} symmetry operations are not those of space group {stated}, which it states, "
+            f"but of {operations.number}"
+        )
+    if not operations.keep(lattice):
+        raise _Malformed(f"its cell does not have the symmetry of space group {operations.number}")
+    return operations
 
 
 def _expand(
     positions: NDArray[np.float64],
     numbers: list[int],
-    rotations: NDArray[np.float64],
-    translations: NDArray[np.float64],
+    operations: Operations,
     lattice: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], list[int]]:
     """Apply the operations to the sites and keep each distinct image once."""
-    images = np.einsum("mij,nj->nim", rotations, positions) + translations.T
+    if len(numbers) * len(operations.rotations) > MAX_IMAGES:
+        raise _Malformed(
+            f"its {len(numbers)} sites have more than {MAX_IMAGES} images under its symmetry operations"
+        )
+    images = np.einsum("mij,nj->nim", operations.rotations, positions) + operations.translations.T
     tolerances = SAME_ATOM / np.linalg.norm(lattice, axis=1)
     atoms, species = [], []
     for number, image in zip(numbers, images, strict=True):
@@ -260,11 +294,11 @@ def _read_with_pymatgen(text: str, label: str) -> Crystal:
     from pymatgen.io.cif import CifParser
 
     try:
-        structures = CifParser.from_str(text).parse_structures(primitive=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*Defaulting to P1")
+            structures = CifParser.from_str(text).parse_structures(primitive=False)
     except Exception as error:  # its parser raises whatever a malformed file runs into
-        raise CrystalError(
-            label, f"pymatgen cannot read it: {error}", "Check that it is a complete CIF."
-        ) from error
+        raise _Malformed(f"pymatgen cannot read it: {first_line(error)}") from error
     return from_pymatgen(structures[0], label)
 
 
@@ -278,14 +312,13 @@ def _check_formula(block: Block, crystal: Crystal) -> None:
             return
         number = ATOMIC_NUMBERS[match[1]]
         amounts[number] = amounts.get(number, 0) + float(match[2] or 1)
+    if not amounts:
+        return
     counts = Counter(crystal.numbers.tolist())
-    units = counts.total() / (sum(amounts.values()) or 1)
-    if amounts and any(
-        abs(counts[number] - units * amounts.get(number, 0)) > 1e-3 * counts.total()
+    units = max(1, round(counts.total() / (sum(amounts.values()) or 1)))
+    if any(
+        abs(counts[number] - units * amounts.get(number, 0)) > 0.5
         for number in counts.keys() | amounts.keys()
     ):
-        raise CrystalError(
-            crystal.label,
-            f"its atoms are {crystal.formula} but its formula is {' '.join(words)}",
-            "Complete the sites, or correct _chemical_formula_sum.",
-        )
+        formula = shorten(" ".join(words), 80, placeholder=" ...")
+        raise _Malformed(f"its atoms are {crystal.formula} but its formula is {formula}")

@@ -103,3 +103,8 @@ class BatchError(CloudError, ValueError):
 
 class CloudWarning(UserWarning):
     """A result was given, but the user should know something about it."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error of another library says, in one line of at most 120 characters; its name if it says nothing."""
+    return (str(error).splitlines() or [""])[0][:120] or type(error).__name__

@@ -74,15 +74,3 @@ def numbers_by_generators() -> dict[str, int]:
     """Map generator strings, of either encoding, to the numbers of their space groups."""
     groups = space_groups()
     return {g.published_generators: g.number for g in groups} | {g.generators: g.number for g in groups}
-
-
-# for each geometric crystal class or two: its last space group and the number of its rotations
-_CLASSES = (
-    (1, 1), (9, 2), (46, 4), (74, 8), (82, 4), (122, 8), (142, 16), (146, 3), (161, 6), (167, 12),
-    (174, 6), (190, 12), (194, 24), (199, 12), (220, 24), (230, 48),
-)  # fmt: skip
-
-
-def point_group_order(number: int) -> int:
-    """Return the number of rotations, proper and improper, in the point group of a space group."""
-    return next(order for last, order in _CLASSES if number <= last)
