@@ -1,6 +1,6 @@
 """Scan the cations of a perovskite with ASE, rank by predicted stability, and keep everything in a database.
 
-Needs: nothing beyond cloud-plugins. Run it anywhere: python examples/ase_perovskites.py
+Needs: nothing beyond cloud-plugins. Run: python examples/ase_perovskites.py
 Writes: perovskites.db, an ASE database ("ase db perovskites.db -s reaction -c formula,reaction,cloud_band_gap").
 
 Stability is that against decomposition into the binary oxides, ABO3 -> AO + BO2, at 0 K, all from predictions. The

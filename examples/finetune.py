@@ -7,7 +7,7 @@ Your CSV needs a column of crystals (CIF text, file names, SCOPE strings or pyma
 holds 96 formation enthalpies at 298 K measured by calorimetry (CRC Handbook). The same from the command line:
 
     cloud finetune examples/enthalpies.csv --structure-column scope --target formation_enthalpy --unit eV/atom \
-        --output enthalpy-model --members 2 --epochs 20
+        --output enthalpy-model --members 2 --epochs 12
 
 More members and epochs, the defaults, give better models; these take half a minute.
 """
@@ -31,7 +31,7 @@ report = finetune_table(
     read_table(HERE / "enthalpies.csv"),
     Columns(structure="scope", units={NAME: UNIT}),
     Path("enthalpy-model"),
-    settings=TransferSettings(members=2, epochs=20),
+    settings=TransferSettings(members=2, epochs=12),
 )
 print("held-out formulas, beside baselines fitted to the same rows:")
 print(score_table(report["held_out"][NAME], UNIT), "\n")

@@ -35,7 +35,7 @@ num_attention_heads = 4
 intermediate_size = 128
 
 [schedule]
-epochs = 8
+epochs = 6
 learning_rate = 2e-3
 """
 METALS = ["Li", "Na", "K", "Mg", "Ca", "Sr", "Zn", "Cd", "Al", "Sc", "Ti", "Zr"]
@@ -56,7 +56,7 @@ with connect(folder / "crystals.db", append=False) as db:
 (folder / "run.toml").write_text(SETTINGS)
 
 ingest = ["cloud", "ingest", folder / "crystals.db", "--output", folder / "corpus"]
-report = json.loads(subprocess.run(ingest, check=True, capture_output=True, text=True).stdout)
+report = json.loads(subprocess.run(ingest, check=True, stdout=subprocess.PIPE, text=True).stdout)
 print(f"ingested {report['crystals']} crystals, kept {report['kept']} distinct SCOPE strings")
 
 subprocess.run(["cloud", "pretrain", "--config", folder / "run.toml"], check=True)
