@@ -17,6 +17,7 @@ COLUMNS = {
     "debye_temperature": "Debye temperature",
     "heat_capacity_per_atom": "heat capacity, 300 K",
 }
+BASELINES = ["ridge on composition", "extra trees on composition + symmetry"]
 
 
 def predictions(model: CloudModel) -> str:
@@ -36,22 +37,21 @@ def predictions(model: CloudModel) -> str:
 def errors() -> str:
     """Markdown table of the mean absolute errors, beside those of the baselines."""
     results = json.loads((ROOT / "benchmarks" / "results" / "accuracy_validation.json").read_text())
-    baselines = ["ridge on composition", "extra trees on composition + symmetry"]
     rows = [
         [
             f"`{name}`",
             row["unit"],
-            *(f"{row[column]:.3g}" for column in ("mae", *(f"{baseline}_mae" for baseline in baselines))),
+            *(f"{row[column]:.3g}" for column in ("mae", *(f"{baseline}_mae" for baseline in BASELINES))),
             str(row["count"]),
         ]
         for name, row in results.items()
     ]
-    return table(["property", "unit", "CLOUD", *baselines, "crystals"], rows)
+    return table(["property", "unit", "CLOUD", *BASELINES, "crystals"], rows)
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown table."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def table(header: list[str], rows: list[list[str]], *, align: bool = True) -> str:
+    """Markdown table, all columns but the first aligned to the right unless told otherwise."""
+    lines = [header, ["---", *["---:" if align else "---"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

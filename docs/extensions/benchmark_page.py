@@ -1,0 +1,184 @@
+"""The tables and figures of ``benchmarks/results``, as one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from make_readme import BASELINES, errors, table
+from matplotlib.figure import Figure
+
+from cloud_model.plotting import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
+
+INTRODUCTION = """\
+Made from the files in `benchmarks/results` when this page was built. Each is written by the script of its name in
+`benchmarks/`, so every number can be measured again."""
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def benchmark_page(folder: Path) -> str:
+    """Markdown of the page; its figures are written into the folder ``benchmarks`` beside it."""
+    for path in RESULTS.glob("*.svg"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    save(accuracy_figure(load("accuracy_validation")), folder / "accuracy.svg")
+    save(matbench_figure(matbench()), folder / "matbench.svg")
+    sections = {
+        "Accuracy of the default checkpoint": accuracy(),
+        "MatBench": matbench_tables(),
+        "Invariance of SCOPE": invariance(),
+        "Speed of SCOPE": scope_speed(),
+        "Speed of featurizers": featurizer_speed(),
+        "Pretraining": report("training_speed"),
+        "Loss, parameters and tokens": report("scaling_study"),
+    }
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join(["# Benchmarks", INTRODUCTION, *parts, phonon_study()]) + "\n"
+
+
+def load(name: str) -> Any:
+    """Results of one benchmark."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure whose file depends on nothing but what it shows."""
+    figure.savefig(path, metadata={"Date": None})
+
+
+def image(name: str, text: str) -> str:
+    """Markdown of a figure."""
+    return f"![{text}](generated/benchmarks/{name}.svg)"
+
+
+def report(name: str) -> str:
+    """What a benchmark wrote in words, and its figure."""
+    return f"{(RESULTS / f'{name}.md').read_text().strip()}\n\n{image(name, name.replace('_', ' '))}"
+
+
+def phonon_study() -> str:
+    """The comparison with published phonons, its headings one level lower and its figure on top."""
+    title, _, text = (RESULTS / "validation_study.md").read_text().partition("\n")
+    figure = image("validation_study", "errors of the heat capacity")
+    return f"#{title}\n\n{figure}\n{text.replace('## ', '### ')}"
+
+
+def accuracy() -> str:
+    """Errors of the properties, beside those of baselines."""
+    return (
+        "Mean absolute errors on crystals whose composition occurs nowhere in training or in the pretraining corpus. "
+        "The baselines are fitted to the same labels of the same crystals.\n\n"
+        f"{errors()}\n\n"
+        f"{image('accuracy', 'errors of the properties over those of the median')}\n\n"
+        "Error over that of always saying the median of the training labels."
+    )
+
+
+def accuracy_figure(results: dict[str, dict[str, Any]]) -> Figure:
+    """Errors over those of the median, a line a property."""
+    series = {"CLOUD": ("mae", CLOUD_COLOUR, "o")}
+    series |= {
+        name: (f"{name}_mae", colour, marker)
+        for name, colour, marker in zip(BASELINES, (FLOOR_COLOUR, EXPERIMENT_COLOUR), "sD", strict=True)
+    }
+    names = list(results)[::-1]
+    with style():
+        figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(names)))
+        axes = figure.subplots()
+        for label, (column, colour, marker) in series.items():
+            ratios = [results[name][column] / results[name]["dummy_mae"] for name in names]
+            axes.plot(ratios, names, marker, color=colour, label=label)
+        axes.set(xlabel="Mean absolute error over that of the median", xlim=(0, None))
+        figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def matbench() -> dict[str, Any]:
+    """Results of MatBench's tasks."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("matbench_*.json"))}
+
+
+def matbench_tables() -> str:
+    """Scores in MatBench's own folds, a table a task."""
+    parts = ["Fine-tuned in each fold of MatBench and judged on what the fold leaves out.", image("matbench", "errors")]
+    for task, result in matbench().items():
+        unit = f" ({result['unit']})" if result["unit"] else ""
+        rows = [
+            [name.replace("this checkpoint", "CLOUD"), *(f"{score[key]:.4g}" for key in ("mae", "rmse", "r2"))]
+            for name, score in result["scores"].items()
+        ]
+        parts.append(f"**{task}**, {result['property'].replace('_', ' ')}{unit}, {result['split']}:")
+        parts.append(table(["", "MAE", "RMSE", "R²"], rows))
+    return "\n\n".join(parts)
+
+
+def matbench_figure(tasks: dict[str, Any]) -> Figure:
+    """Errors over the mean absolute deviation of the labels, a group of bars a task."""
+    colours = {
+        "this checkpoint": CLOUD_COLOUR,
+        "extra trees on composition + symmetry": EXPERIMENT_COLOUR,
+        "ridge on composition": FLOOR_COLOUR,
+    }
+    heights = np.arange(len(tasks))
+    with style():
+        figure = Figure(figsize=(7.2, 1.2 + 0.8 * len(tasks)))
+        axes = figure.subplots()
+        for i, (name, colour) in enumerate(colours.items()):
+            ratios = [task["scores"][name]["mae_over_mad"] for task in tasks.values()]
+            label = name.replace("this checkpoint", "CLOUD")
+            axes.barh(heights - 0.27 * (i - 1), ratios, 0.25, color=colour, label=label)
+        axes.set_yticks(heights, tasks)
+        axes.set(xlabel="Mean absolute error over mean absolute deviation")
+        axes.grid(visible=False, axis="y")
+        figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def invariance() -> str:
+    """Share of crystals whose string does not change with how the crystal is written."""
+    result, published = load("scope_invariance"), load("scope_reference")
+    dialects = list(result["invariance"])
+    rows = [
+        [change, *(f"{result['invariance'][d][change]['equal'] / result['rows']:.1%}" for d in dialects)]
+        for change in result["invariance"]["canonical"]
+    ]
+    engines = result["engines"]["canonical"]["equal"]
+    return (
+        f"Share of {result['rows']:,} crystals of the Materials Project whose string stays the same:\n\n"
+        f"{table(['', *(f'`{d}`' for d in dialects)], rows)}\n\n"
+        f"moyopy and spglib give the same canonical string for {engines:,} of them; every exception agrees at "
+        f"another tolerance. The dialect `reference` equals the published strings for {published['equal']} of "
+        f"{published['rows']} crystals."
+    )
+
+
+def scope_speed() -> str:
+    """Milliseconds a crystal."""
+    result = load("scope_speed")
+    rows = [
+        [f"{kind}, {name}", f"{milliseconds:.2f}"]
+        for kind, key in {"in memory": "in_memory", "from CIF text": "cif_text"}.items()
+        for name, milliseconds in result[key]["ms_per_crystal"].items()
+    ]
+    return (
+        f"{result['rows']:,} crystals of {result['mean_atoms']:.0f} atoms in the mean, one process, "
+        f"{result['machine']}. The published path is pymatgen's `SpacegroupAnalyzer`.\n\n"
+        f"{table(['', 'ms a crystal'], rows)}\n\n"
+        f"{result['in_memory']['faster_than_published']:.0f} times as fast as the published path in memory, "
+        f"{result['cif_text']['faster_than_published']:.0f} times from CIF text; two processes are "
+        f"{result['processes']['speedup_of_2']:.2f} times as fast as one."
+    )
+
+
+def featurizer_speed() -> str:
+    """Seconds for a frame."""
+    result = load("featurizer_speed")
+    rows = [
+        [name, *(f"{result[name][key]:.3g}" for key in ("ours_s", "stock_s", "ratio"))]
+        for name in ("embeddings", "properties")
+    ]
+    return (
+        f"`featurize_dataframe` on {result['rows']:,} crystals, {result['threads']} thread, beside a stock featurizer "
+        f"that calls the same model row by row.\n\n{table(['', 'ours (s)', 'stock (s)', 'ratio'], rows)}"
+    )

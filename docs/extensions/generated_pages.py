@@ -1,0 +1,72 @@
+"""Pages made from the code and its data when the site is built, into ``docs/generated``."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+from pathlib import Path
+
+import click
+from sphinx.application import Sphinx
+
+from cloud_model.cli import cloud
+from cloud_model.properties import SCALARS, THERMODYNAMICS
+from cloud_model.registry import available
+
+ROOT = Path(__file__).parents[2]
+GENERATED = ROOT / "docs" / "generated"
+sys.path.insert(0, str(ROOT / "tools"))
+
+from benchmark_page import benchmark_page  # noqa: E402
+from make_readme import table  # noqa: E402
+
+
+def write_pages(_: Sphinx) -> None:
+    """Write all of them anew."""
+    shutil.rmtree(GENERATED, ignore_errors=True)
+    for folder in ("models", "examples", "benchmarks"):
+        (GENERATED / folder).mkdir(parents=True)
+    (GENERATED / "properties.md").write_text(properties())
+    (GENERATED / "commands.md").write_text(commands())
+    (GENERATED / "benchmarks.md").write_text(benchmark_page(GENERATED / "benchmarks"))
+    for name, directory in available().items():
+        (GENERATED / "models" / f"{name}.md").write_text((directory / "README.md").read_text())
+    for script in sorted((ROOT / "examples").glob("*.py")):
+        (GENERATED / "examples" / f"{script.stem}.md").write_text(example(script))
+
+
+def properties() -> str:
+    """Table of all properties of the checkpoints that ship."""
+    rows = [
+        [f"`{name}`", info.unit, info.basis, info.description]
+        for name, info in (SCALARS | THERMODYNAMICS).items()
+    ]
+    return table(["property", "unit", "basis", "what"], rows, align=False)
+
+
+def commands() -> str:
+    """Help of the command and of its subcommands."""
+    context = click.Context(cloud, info_name="cloud", terminal_width=92)
+    parts = [f"```text\n{cloud.get_help(context)}\n```"]
+    for name in cloud.list_commands(context):
+        command = cloud.get_command(context, name)
+        assert command
+        text = command.get_help(click.Context(command, context, name, terminal_width=92))
+        parts.append(f"## cloud {name}\n\n```text\n{text}\n```")
+    return "\n\n".join(["# Reference", *parts]) + "\n"
+
+
+def example(script: Path) -> str:
+    """A script of ``examples/`` with its docstring as the text."""
+    code = script.read_text()
+    header = ast.parse(code).body[0]
+    title, _, text = (ast.get_docstring(ast.parse(code)) or script.stem).partition("\n")
+    body = "\n".join(code.splitlines()[header.end_lineno :]).strip("\n")
+    return f"# {title.rstrip('.')}\n{text}\n\n`examples/{script.name}`:\n\n```{{code-block}} python\n{body}\n```\n"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages before Sphinx looks for pages."""
+    app.connect("builder-inited", write_pages)
+    return {"parallel_read_safe": True}
