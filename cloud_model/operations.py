@@ -108,7 +108,9 @@ def _numbers_by_symbol() -> dict[str, int]:
 
     numbers = {}
     for hall_number in range(1, 531):
-        group = spglib.get_spacegroup_type(hall_number)
+        with warnings.catch_warnings():  # as above
+            warnings.simplefilter("ignore", DeprecationWarning)
+            group = spglib.get_spacegroup_type(hall_number)
         names = (group.international_short, group.international_full, group.hall_symbol)
         for name in (*names, *group.international.split("=")):
             numbers[_normalised(name)] = group.number
