@@ -63,6 +63,8 @@ class CheckpointConfig:
         Debye spectra of each thermodynamics head; 0 for none.
     spread_calibration : float
         Factor on the predicted relative error of the Debye temperatures.
+    domain : bool
+        Whether the networks know how far a crystal is from their training crystals.
     """
 
     name: str
@@ -73,6 +75,7 @@ class CheckpointConfig:
     properties: Mapping[str, PropertyInfo] = field(default_factory=dict)
     spectra: int = 0
     spread_calibration: float = 1.0
+    domain: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def _load_own(directory: Path, config: dict[str, Any]) -> Checkpoint:
             raise _damaged(directory / name, "does not have the content that was saved (SHA-256 differs)")
     try:
         parsed = CheckpointConfig(
-            **{f.name: config[f.name] for f in fields(CheckpointConfig)}
+            **{f.name: config[f.name] for f in fields(CheckpointConfig) if f.name in config}
             | {
                 "encoder": EncoderConfig(**config["encoder"]),
                 "targets": {name: ScalarTarget(**target) for name, target in config["targets"].items()},
@@ -233,7 +236,7 @@ class _Uninitialised(TorchFunctionMode):
 def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) -> Predictor:
     try:
         with torch.random.fork_rng(devices=()), _Uninitialised():
-            member = Predictor(config.encoder, len(config.targets), config.spectra)
+            member = Predictor(config.encoder, len(config.targets), config.spectra, config.domain)
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
         raise _damaged(directory / CONFIG, f"describes no network ({error})") from error
     try:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from cloud_model.domain import TrainingDomain
 from cloud_model.encoder import Encoder, EncoderConfig
-from cloud_model.heads import Prediction, ScalarHeads, Spectra, ThermodynamicsHead, property_features
+from cloud_model.heads import (
+    Prediction,
+    ScalarHeads,
+    Spectra,
+    ThermodynamicsHead,
+    mean_pool,
+    property_features,
+)
 from cloud_model.tokenizer import TokenBatch, Tokens
 
 TOKENS_PER_BATCH = 4096
@@ -20,10 +29,11 @@ class Output(NamedTuple):
 
     scalars: Prediction | None
     spectra: Spectra | None
+    distance: Tensor | None = None  # from the training crystals, shape (batch,); beyond 1 out of the domain
 
 
 class Predictor(nn.Module):
-    """Encoder, scalar heads and thermodynamics head.
+    """Encoder, scalar heads, thermodynamics head and domain.
 
     Parameters
     ----------
@@ -33,14 +43,17 @@ class Predictor(nn.Module):
         Number of scalar properties, 0 for none.
     spectra : int
         Number of Debye spectra, 0 for no thermodynamics.
+    domain : bool
+        Whether it knows how far crystals are from its training crystals.
     """
 
-    def __init__(self, config: EncoderConfig, scalars: int, spectra: int) -> None:
+    def __init__(self, config: EncoderConfig, scalars: int, spectra: int, domain: bool = False) -> None:
         super().__init__()
         self.encoder = Encoder(config)
         features = 2 * config.hidden_size
         self.scalars = ScalarHeads(features, scalars) if scalars else None
         self.thermodynamics = ThermodynamicsHead(features, spectra) if spectra else None
+        self.domain = TrainingDomain(config.hidden_size) if domain else None
 
     def hidden_states(self, batch: TokenBatch) -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
@@ -49,11 +62,22 @@ class Predictor(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Output:
         """Predictions in normalised units, and spectra in K."""
-        features = property_features(self.hidden_states(batch), batch)
+        hidden = self.hidden_states(batch)
+        features = property_features(hidden, batch)
         return Output(
             self.scalars(features) if self.scalars else None,
             self.thermodynamics(features) if self.thermodynamics else None,
+            self.domain(mean_pool(hidden, batch)) if self.domain else None,
         )
+
+    def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
+        """Learn the domain from crystals trained on and not trained on."""
+        self.domain = TrainingDomain(self.encoder.config.hidden_size)
+        pooled = [
+            run_batched(lambda batch: [mean_pool(self.hidden_states(batch), batch)], tokens)[0]
+            for tokens in (training, held_out)
+        ]
+        self.domain.fit(*pooled)
 
 
 @torch.inference_mode()
@@ -91,8 +115,13 @@ def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
 
     def heads(batch: TokenBatch) -> list[Tensor]:
         output = predictor(batch.to(device))
-        return [part.cpu() for part in (*(output.scalars or ()), *(output.spectra or ()))]
+        distance = [] if output.distance is None else [output.distance]
+        return [part.cpu() for part in (*(output.scalars or ()), *(output.spectra or ()), *distance)]
 
-    parts = run_batched(heads, tokens) if predictor.scalars or predictor.thermodynamics else []
-    scalars = Prediction(*parts[:2]) if predictor.scalars else None
-    return Output(scalars, Spectra(*parts[-3:]) if predictor.thermodynamics else None)
+    any_head = predictor.scalars or predictor.thermodynamics or predictor.domain
+    parts = iter(run_batched(heads, tokens) if any_head else [])
+    return Output(
+        Prediction(*islice(parts, 2)) if predictor.scalars else None,
+        Spectra(*islice(parts, 3)) if predictor.thermodynamics else None,
+        next(parts) if predictor.domain else None,
+    )

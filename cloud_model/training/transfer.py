@@ -164,6 +164,7 @@ def transfer(
         targets=targets,
         properties={**properties, **(THERMODYNAMICS if curves else {})},
         spectra=settings.spectra if curves else 0,
+        domain=True,
     )
     weights = np.ones(len(tokens)) if sample_weights is None else sample_weights
     members, validated, outputs = [], [], []
@@ -208,6 +209,7 @@ def _member(
         layer_decay=settings.layer_decay,
         patience=settings.patience,
     )
+    member.fit_domain(*([tokens[row] for row in rows] for rows in (training, fold)))
     return member.eval().requires_grad_(False)
 
 
