@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import cos, radians, sin, sqrt
-from textwrap import shorten
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,12 @@ from cloud_model.errors import CrystalError, first_line
 from cloud_model.operations import Operations, named_space_group, read_operations
 
 Block = dict[str, list[str]]
+
+MAX_LENGTH = 2**25
+"""Most characters of a CIF."""
+
+MAX_IMAGES = 500_000
+"""Most sites times symmetry operations that are expanded."""
 
 SAME_ATOM = 0.1
 """Symmetry images of a site closer than this, in Angstrom, are one atom, at their mean."""
@@ -57,10 +62,13 @@ _BEYOND_SPACE_GROUPS = (
     "_cell_wave_vector",
 )
 
-_READ = ("_cell_", "_atom_site_", "_space_group_", "_symmetry_")  # beginnings of tags that matter here
-MAX_IMAGES = 500_000
-"""Most sites times symmetry operations that are expanded."""
-
+_READ = (
+    "_cell_",
+    "_atom_site_",
+    "_chemical_formula_sum",
+    "_space_group_",
+    "_symmetry_",
+)  # beginnings of tags that matter here
 _NOT_NUMERIC = re.compile(r"[^-+.()0-9eE\s]", re.ASCII)
 _ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
 _SITE = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
@@ -102,6 +110,8 @@ def read_cif(text: str, label: str = "CIF") -> Crystal:
 
 
 def _crystal_block(text: str) -> Block:
+    if len(text) > MAX_LENGTH:
+        raise _Malformed(f"it is longer than {MAX_LENGTH // 2**20} MiB")
     if "\0" in text:
         raise _Malformed("it is not text")
     blocks = [block for block in _blocks(text) if _COORDINATES[0] in block]
@@ -320,5 +330,4 @@ def _check_formula(block: Block, crystal: Crystal) -> None:
         abs(counts[number] - units * amounts.get(number, 0)) > 0.5
         for number in counts.keys() | amounts.keys()
     ):
-        formula = shorten(" ".join(words), 80, placeholder=" ...")
-        raise _Malformed(f"its atoms are {crystal.formula} but its formula is {formula}")
+        raise _Malformed(f"its atoms are {crystal.formula} but its formula is {' '.join(words)[:80]}")

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot, isfinite
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ MIN_VOLUME = 0.5
 
 MAX_LENGTH = 1000.0
 """Longest lattice vector in Angstrom."""
+
+MAX_COORDINATE = 1e6
+"""Largest fractional coordinate; those far away from the cell have lost their digits."""
 
 VACUUM = 10.0
 """Thickness in Angstrom of the empty layer that makes a crystal a slab or a molecule."""
@@ -133,8 +136,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does, and if there is no cell.
     """
-    occupancies = atoms.info.get("occupancy") or {}
-    if any(len(site) != 1 or abs(sum(site.values()) - 1) > 1e-3 for site in occupancies.values()):
+    if _is_disordered(atoms):
         raise disordered(label or str(atoms.symbols))
     lattice = atoms.cell.array
     volume, normals = _volume_and_normals(lattice.tolist())
@@ -181,7 +183,7 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
         positions = np.array([site["abc"] for site in structure["sites"]], dtype=float).reshape(-1, 3)
         species = [site["species"] for site in structure["sites"]]
         ordered = all(len(shared) == 1 and shared[0]["occu"] == 1 for shared in species)
-        symbols = [shared[0]["element"] for shared in species]
+        symbols = [str(shared[0]["element"]) for shared in species]
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise CrystalError(
             label or "dict",
@@ -203,6 +205,17 @@ def disordered(label: str) -> DisorderedCrystalError:
     )
 
 
+def _is_disordered(atoms: Any) -> bool:
+    """Whether a reader of ASE noted partial occupancies, in ``info`` or as an array."""
+    sites = atoms.info.get("occupancy")
+    if isinstance(sites, dict) and any(
+        len(site) != 1 or abs(sum(site.values()) - 1) > 1e-3 for site in sites.values()
+    ):
+        return True
+    arrays = [atoms.arrays[name] for name in ("occupancy", "occupancies") if name in atoms.arrays]
+    return any(not (np.abs(array - 1) <= 1e-3).all() for array in arrays)
+
+
 def _is_instance(crystal: object, module: str, name: str) -> bool:
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(crystal, getattr(loaded, name))
@@ -221,8 +234,10 @@ def _check_atoms(crystal: Crystal) -> None:
         raise _no_atoms(crystal.name)
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise _no_element(crystal.name, "X")
-    if not isfinite(np.vdot(crystal.positions, crystal.positions)):
-        raise CrystalError(crystal.name, "some positions are not finite", "Correct its coordinates.")
+    if not np.vdot(crystal.positions, crystal.positions) < MAX_COORDINATE**2:  # nan is not
+        raise CrystalError(
+            crystal.name, "some positions are not finite, or far outside the cell", "Correct its coordinates."
+        )
 
 
 def _check_lattice(crystal: Crystal) -> list[float]:

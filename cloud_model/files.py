@@ -7,21 +7,35 @@ import gzip
 import json
 import lzma
 import os
+import signal
 import stat
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from cloud_model.cif import read_cif
 from cloud_model.crystals import Crystal, from_ase, from_pymatgen, from_pymatgen_dict
-from cloud_model.errors import CrystalError
+from cloud_model.errors import CrystalError, first_line
+from cloud_model.formats import check_format
 
-MAX_BYTES = 2**28
+MAX_BYTES = 2**27
 """Largest content of a file, after decompression."""
 
-_COMPRESSION: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MAX_SECONDS = 30.0
+"""Longest time that ASE and pymatgen may take for a file."""
+
+_COMPRESSION: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".z": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".lzma": lzma.open,
+}
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 
 
 def read_crystal(path: str | os.PathLike[str]) -> Crystal:
@@ -44,13 +58,15 @@ def read_crystal(path: str | os.PathLike[str]) -> Crystal:
     """
     path = Path(os.fsdecode(path))
     label = os.fsencode(path).decode(errors="backslashreplace")
-    content = _read_bytes(path, label)
-    inner = path.with_suffix("") if path.suffix in _COMPRESSION else path
+    compression = _COMPRESSION.get(path.suffix.lower())
+    content = _read_bytes(path, compression, label)
+    inner = path.with_suffix("") if compression else path
 
     if inner.suffix.lower() in {".cif", ".mcif"} or b"_atom_site_fract_x" in content:
         return read_cif(content.decode(errors="replace"), label)
     if inner.suffix.lower() == ".json" and (structure := _structure_dict(content)):
         return from_pymatgen_dict(structure, label)
+    check_format(inner.name, content, label)
     if inner == path:
         return _read_with_hosts(path, label)
     with TemporaryDirectory() as folder:
@@ -59,12 +75,12 @@ def read_crystal(path: str | os.PathLike[str]) -> Crystal:
         return _read_with_hosts(decompressed, label)
 
 
-def _read_bytes(path: Path, label: str) -> bytes:
+def _read_bytes(path: Path, compression: Callable[..., Any] | None, label: str) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
             raise CrystalError(label, "it is not a regular file", "Give the name of a file.")
-        with _COMPRESSION.get(path.suffix, open)(path, "rb") as file:
-            content: bytes = file.read(MAX_BYTES + 1)
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            content: bytes = (compression(file) if compression else file).read(MAX_BYTES + 1) or b""
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, CrystalError):
             raise
@@ -77,7 +93,13 @@ def _read_bytes(path: Path, label: str) -> bytes:
             f"it holds more than {MAX_BYTES // 2**20} MiB",
             "Write the one crystal to a file of its own.",
         )
+    if content.startswith(_COMPRESSED):
+        raise CrystalError(label, "it is compressed, twice or with an unusual name", "Decompress it.")
     return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _structure_dict(content: bytes) -> dict[str, object] | None:
@@ -92,22 +114,41 @@ def _structure_dict(content: bytes) -> dict[str, object] | None:
 def _read_with_hosts(path: Path, label: str) -> Crystal:
     from ase.io import read
 
-    try:
-        atoms = read(path, do_not_split_by_at_sign=True)
-    except Exception as ase_error:  # readers raise whatever a malformed file runs into
-        from pymatgen.core import Structure
-
+    with _limited_time():
         try:
-            structure = Structure.from_file(path)
-        except Exception as error:  # as above
-            raise CrystalError(
-                label,
-                f"neither ASE ({_first_line(ase_error)}) nor pymatgen ({_first_line(error)}) can read it",
-                "Check its format; the suffix must be the usual one, or the name POSCAR or CONTCAR.",
-            ) from error
-        return from_pymatgen(structure, label)
+            atoms = read(path, do_not_split_by_at_sign=True)
+        except Exception as ase_error:  # readers raise whatever a malformed file runs into
+            from pymatgen.core import Structure
+
+            try:
+                structure = Structure.from_file(path)
+            except Exception as error:  # as above
+                reasons = (
+                    f"neither ASE ({first_line(ase_error)}) nor pymatgen ({first_line(error)}) can read it"
+                )
+                raise CrystalError(
+                    label,
+                    reasons.replace(str(path), label),
+                    "Check its format; the suffix must be the usual one, or the name POSCAR or CONTCAR.",
+                ) from error
+            return from_pymatgen(structure, label)
     return from_ase(atoms, label)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:120] or type(error).__name__
+@contextmanager
+def _limited_time() -> Iterator[None]:
+    """Interrupt a reader that takes too long, where that is possible: in the main thread, under Unix."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"it takes more than {MAX_SECONDS:.0f} s")
+
+    handler = signal.signal(signal.SIGALRM, stop)
+    timer = signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS, 1)  # again, should the reader go on
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)

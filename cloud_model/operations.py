@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +69,8 @@ def read_operations(texts: tuple[str, ...]) -> Operations:
 
 def named_space_group(symbol: str) -> int | None:
     """Number of a space group of any setting by its Hermann-Mauguin or Hall symbol; None if it is unknown."""
-    return _numbers_by_symbol().get(_normalised(symbol.partition(":")[0]))
+    symbol = _normalised(symbol.partition(":")[0])
+    return 1 if symbol == "p1" else _numbers_by_symbol().get(symbol)
 
 
 def _operation(text: str) -> tuple[list[float], list[float]]:
@@ -87,13 +90,15 @@ def _operation(text: str) -> tuple[list[float], list[float]]:
 
 
 def _number(rotations: Array, translations: Array) -> int | None:
-    import spglib
-
+    if not translations.any() and (rotations == np.eye(3)).all():
+        return 1
     if not (np.abs(np.linalg.det(rotations)).round(6) == 1).all():
         return None
+
+    import spglib
+
     try:
-        with warnings.catch_warnings():  # that it will raise an error instead of returning None
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with _without_deprecation():
             group = spglib.get_spacegroup_type_from_symmetry(
                 rotations.astype(int), translations % 1, symprec=_TOLERANCE
             )
@@ -110,7 +115,7 @@ def _numbers_by_symbol() -> dict[str, int]:
     for hall_number in range(1, 531):
         with warnings.catch_warnings():  # as above
             warnings.simplefilter("ignore", DeprecationWarning)
-            group = spglib.get_spacegroup_type(hall_number)
+            group: Any = spglib.get_spacegroup_type(hall_number)
         names = (group.international_short, group.international_full, group.hall_symbol)
         for name in (*names, *group.international.split("=")):
             numbers[_normalised(name)] = group.number
@@ -119,3 +124,11 @@ def _numbers_by_symbol() -> dict[str, int]:
 
 def _normalised(symbol: str) -> str:
     return symbol.replace(" ", "").replace("_", "").lower()
+
+
+@contextmanager
+def _without_deprecation() -> Iterator[None]:
+    """Without spglib's warning that it will raise an error instead of returning None; both are expected here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

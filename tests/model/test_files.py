@@ -102,7 +102,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     cif, poscar = (folder / "good.cif").read_bytes(), (folder / "POSCAR").read_bytes()
     contents = {
         "empty.cif": (b"", "no atom sites"),
-        "binary.cif": (bytes(range(256)) * 9, "no atom sites"),
+        "binary.cif": (bytes(range(256)) * 9, "not text"),
         "binary.extxyz": (bytes(range(256)) * 9, "neither ASE"),
         "truncated.cif": (cif[: cif.rindex(b"Na")], "cut off"),
         "wrong_extension.cif": (poscar, "no atom sites"),
