@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,6 +132,13 @@ def density_of_states_figure(
         axes.set(xlabel="Frequency (THz)", ylabel="Modes per atom and THz", title=title, ylim=(0, None))
         axes.legend()
     return figure
+
+
+def svg(figure: Figure) -> str:
+    """Write a figure as the address of an image that is its own content."""
+    file = BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _draw_curves(

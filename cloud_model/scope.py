@@ -215,6 +215,11 @@ class Scope:
         composition = (f"{element} {fraction}" for element, fraction in self.composition)
         return f"{generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
 
+    def _repr_html_(self) -> str:
+        from cloud_model.html import scope_html
+
+        return scope_html(self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Scope) and str(self) == str(other)
 

@@ -123,6 +123,11 @@ class Thermodynamics:
                 frame[name] = self.n_atoms * values
         return frame
 
+    def _repr_html_(self) -> str:
+        from cloud_model.html import thermodynamics_html
+
+        return thermodynamics_html(self)
+
     def _mix(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
         theta = torch.as_tensor(self.debye_temperatures, dtype=torch.float64)
         temperatures = torch.as_tensor(self.temperatures, dtype=torch.float64)

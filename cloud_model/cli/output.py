@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloud_model.quantities import uncertain as uncertain
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 Record = Mapping[str, Any]
+
+_FILE_WIDTH = 160
 
 
 def print_json(records: Iterable[Record]) -> None:
@@ -37,21 +43,13 @@ def print_csv(records: Iterable[Record]) -> None:
         _echo_row(_without_nan(record).values())
 
 
-def uncertain(value: float, error: float) -> str:
-    """Write a number with its standard error, as in ``1.20±0.15``."""
-    from uncertainties import ufloat
-
-    if isnan(value):
-        return ""
-    return f"{ufloat(value, error):.2uP}" if error > 0 else f"{value:.4g}"
-
-
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    """Where tables go: as wide as the terminal or as ``COLUMNS`` says, else wide enough for a file."""
     from rich.console import Console
 
-    stdout = Console()
-    return stdout if stdout.is_terminal else Console(width=160)
+    colours = None if os.environ.get("NO_COLOR") else "auto"
+    fits = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if fits else _FILE_WIDTH, color_system=colours)
 
 
 def new_table(*headers: str, title: str = "") -> Table:

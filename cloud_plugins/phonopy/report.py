@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from cloud_model.errors import CloudError
+from cloud_model.plotting import svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
-    from matplotlib.figure import Figure
 
     from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 
@@ -45,7 +43,7 @@ def crystal_html(result: HeatCapacityValidation) -> Markup:
     spectra = sorted(zip(result.cloud.debye_temperatures, result.cloud.weights, strict=True))
     table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
     template = _environment().get_template("crystal.html.j2")
-    return Markup(template.render(result=result, spectra=spectra, table=table, svg=_svg))  # noqa: S704
+    return Markup(template.render(result=result, spectra=spectra, table=table, svg=svg))  # noqa: S704
 
 
 @cache
@@ -53,10 +51,3 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader
 
     return Environment(loader=PackageLoader("cloud_plugins.phonopy", "."), autoescape=True)
-
-
-def _svg(figure: Figure) -> str:
-    """Figure as the address of an image that is its own content."""
-    file = BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
