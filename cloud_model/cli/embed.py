@@ -31,7 +31,13 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: .parquet, .csv or .npz.",
 )
-@click.option("--pooling", type=click.Choice(["mean", "atoms", "cls"]), default="mean", show_default=True)
+@click.option(
+    "--pooling",
+    type=click.Choice(["mean", "atoms", "cls"]),
+    default="mean",
+    show_default=True,
+    help="Mean over all tokens, over the atoms, or the first token.",
+)
 @options.model
 def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | None) -> int:
     """Write embeddings of crystals to a file.
@@ -40,7 +46,9 @@ def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | No
     that fail are left out.
 
     \b
-    cloud embed structures/ -o embeddings.parquet
+    Examples:
+      cloud embed structures/ -o embeddings.parquet
+      cloud embed *.cif -o embeddings.npz --pooling atoms
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """

@@ -85,10 +85,11 @@ def cloud() -> None:
     SCOPE string, or - for standard input.
 
     \b
-    cloud predict NaCl.cif
-    cloud predict structures/ --property band_gap --format csv > gaps.csv
-    cloud thermo MgO.cif --plot heat_capacity.png
-    cloud scope - < POSCAR
+    Examples:
+      cloud predict NaCl.cif
+      cloud predict structures/ --property band_gap --format csv > gaps.csv
+      cloud thermo MgO.cif --plot heat_capacity.png
+      cloud scope - < POSCAR
     """
 
 

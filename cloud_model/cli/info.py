@@ -28,7 +28,13 @@ _PACKAGES = (
 @click.command()
 @options.output_format
 def info(output_format: str) -> None:
-    """Print versions, for reports of problems."""
+    """Print versions, for reports of problems.
+
+    \b
+    Examples:
+      cloud info
+      cloud info --format json
+    """
     records = [
         {"name": "platform", "version": platform.platform()},
         {"name": "python", "version": platform.python_version()},

@@ -17,7 +17,13 @@ from cloud_model.cli.output import console, new_table, print_csv, print_json
 def models(output_format: str) -> None:
     """List the installed checkpoints.
 
-    What each predicts, how well, and from which training data it learned.
+    What each predicts, how well, and from which training data it learned. The error is the mean absolute one on
+    crystals that it was not trained on, in the unit of the property.
+
+    \b
+    Examples:
+      cloud models
+      cloud models --format json
     """
     records = list(_records())
     if output_format == "json":
@@ -56,9 +62,12 @@ def _print_table(record: Mapping[str, Any]) -> None:
         f"{record['model']}{default}: dialect {record['dialect']}, symprec {record['symprec']} Angstrom, "
         f"embeddings of {record['embedding_size']}"
     )
-    table = new_table("property", "unit", "test error", "training set", title=title)
-    table.columns[-1].justify = "left"
+    sources = list(dict.fromkeys(info["training_set"] for info in record["properties"].values()))
+    table = new_table("property", "unit", "mean error", "data", title=title)
     for name, info in record["properties"].items():
-        error = info["test_error"]
-        table.add_row(name, info["unit"], "" if error is None else f"{error:.3g}", info["training_set"])
-    console().print(table)
+        error = "" if info["test_error"] is None else f"{info['test_error']:.3g}"
+        table.add_row(name, info["unit"], error, str(sources.index(info["training_set"]) + 1))
+    screen = console()
+    screen.print(table)
+    for number, source in enumerate(sources, start=1):
+        screen.print(f"data {number}: {source}", highlight=False, markup=False)

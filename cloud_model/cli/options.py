@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from cloud_model.model import CloudModel
 
-inputs = click.argument("inputs", nargs=-1, required=True, metavar="CRYSTAL...")
+_Decorator = Callable[[Any], Any]
+
+
+def _complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of installed checkpoints, and directories."""
+    from cloud_model.registry import available
+
+    names = [CompletionItem(name) for name in available() if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="dir")]
+
+
+def _complete_properties(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the properties of the checkpoints that ship."""
+    from cloud_model.properties import SCALARS, THERMODYNAMICS
+
+    return [name for name in SCALARS | THERMODYNAMICS if name.startswith(incomplete)]
+
+
+def model_option(text: str) -> _Decorator:
+    """Option ``--model`` with a help text of its own."""
+    return click.option("-m", "--model", metavar="NAME", help=text, shell_complete=_complete_models)
+
+
+crystals = click.Path(readable=False)  # or a SCOPE string, or -; completed as a file name
+inputs = click.argument("inputs", nargs=-1, required=True, metavar="CRYSTAL...", type=crystals)
+properties = click.option(
+    "-p",
+    "--property",
+    "properties",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; may be repeated.",
+    shell_complete=_complete_properties,
+)
 temperatures = click.option(
     "-T", "--temperature", "temperatures", type=float, multiple=True, help="Temperature, K; may be repeated."
 )
-model = click.option(
-    "-m", "--model", metavar="NAME", help="Name or directory of a checkpoint; see 'cloud models'."
-)
+model = model_option("Name or directory of a checkpoint; see 'cloud models'.")
 output_format = click.option(
     "-f",
     "--format",

@@ -47,9 +47,9 @@ def console() -> Console:
     """Where tables go: as wide as the terminal or as ``COLUMNS`` says, else wide enough for a file."""
     from rich.console import Console
 
-    colours = None if os.environ.get("NO_COLOR") else "auto"
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if fits else _FILE_WIDTH, color_system=colours)
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(width=None if fits else _FILE_WIDTH, color_system=None if plain else "auto")
 
 
 def new_table(*headers: str, title: str = "") -> Table:

@@ -28,9 +28,7 @@ _NAME_WIDTH = 56  # of a property and its unit
 
 @click.command()
 @options.inputs
-@click.option(
-    "-p", "--property", "properties", multiple=True, metavar="NAME", help="Only this one; may be repeated."
-)
+@options.properties
 @options.temperatures
 @options.model
 @options.output_format
@@ -47,9 +45,11 @@ def predict(
     JSON, one list with an object a crystal, then has lists of values; CSV and tables have a row a temperature.
 
     \b
-    cloud predict NaCl.cif
-    cloud predict *.cif -p band_gap -p bulk_modulus
-    cloud predict MgO.cif -p heat_capacity_per_atom -T 100 -T 300 --format json
+    Examples:
+      cloud predict NaCl.cif
+      cloud predict *.cif -p band_gap -p bulk_modulus
+      cloud predict MgO.cif -p heat_capacity_per_atom -T 100 -T 300 --format json
+      cloud predict - < POSCAR
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """

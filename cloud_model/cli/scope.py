@@ -37,9 +37,10 @@ def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format
     the string, after the name of the crystal if there are several.
 
     \b
-    cloud scope NaCl.cif
-    cloud scope - < POSCAR
-    cloud scope *.cif --dialect sites --format csv
+    Examples:
+      cloud scope NaCl.cif
+      cloud scope - < POSCAR
+      cloud scope *.cif --dialect sites --format csv
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """

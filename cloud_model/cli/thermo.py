@@ -22,7 +22,7 @@ _POINTS = 201  # of a curve
 
 
 @click.command()
-@click.argument("crystal", metavar="CRYSTAL")
+@click.argument("crystal", metavar="CRYSTAL", type=options.crystals)
 @options.temperatures
 @click.option(
     "--plot",
@@ -40,9 +40,10 @@ def thermo(
     include the zero-point energy. Without --plot, the heat capacity is drawn in the terminal.
 
     \b
-    cloud thermo MgO.cif
-    cloud thermo MgO.cif -T 77 -T 300 --format csv
-    cloud thermo MgO.cif --plot heat_capacity.png
+    Examples:
+      cloud thermo MgO.cif
+      cloud thermo MgO.cif -T 77 -T 300 --format csv
+      cloud thermo MgO.cif --plot heat_capacity.png
     """
     import numpy as np
 
@@ -103,10 +104,13 @@ def _draw(curve: Thermodynamics) -> None:
         ys=[curve.heat_capacity, 0 * curve.temperatures + 3 * R],
         lines=True,
         color=False,
+        title="Heat capacity, J/(mol-atom K), under the line of 3R",
         width=68,
         height=16,
         y_min=0,
+        y_max=28,
+        x_gridlines=[],
+        y_gridlines=[],
         x_unit=" K",
-        legend_labels=["heat capacity, J/(mol-atom K)", "3R"],
     )
     click.echo(lines)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import click
 
+from cloud_model.cli import options
+
 
 @click.command()
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -24,21 +26,27 @@ import click
     "--internal-energies", help="Column of lists of internal energies in J/mol-atom, zero point included."
 )
 @click.option("--split-column", help="Column that says train, validation or test.")
-@click.option("--model", help="Checkpoint to start from.")
+@options.model_option("Checkpoint to start from; the default one if left out.")
 @click.option(
-    "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Checkpoint directory."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Checkpoint directory.",
 )
-@click.option("--epochs", type=click.IntRange(1))
+@click.option("--epochs", type=click.IntRange(1), help="Most passes over the table.")
 @click.option("--members", type=click.IntRange(1), help="Networks of the ensemble.")
 @click.option("--folds", type=click.IntRange(2), help="One in so many formulas validates a member.")
-@click.option("--patience", type=click.IntRange(1))
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True))
+@click.option("--patience", type=click.IntRange(1), help="Epochs without progress that end the training.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of the heads.")
 @click.option(
     "--encoder-rate", type=click.FloatRange(0), help="Of the encoder over that of the heads; 0 freezes it."
 )
-@click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True))
+@click.option(
+    "--layer-decay", type=click.FloatRange(0, 1, min_open=True), help="Rate of a layer over that of the next."
+)
 @click.option("--spectra", type=click.IntRange(1), help="Debye spectra of each member.")
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Of the first network.")
 def finetune(
     table: Path,
     structure_column: str,
@@ -51,9 +59,17 @@ def finetune(
     split_column: str | None,
     model: str | None,
     output: Path,
-    **options: Any,
+    **chosen: Any,
 ) -> None:
-    """Teach a checkpoint a property from a TABLE (CSV, Parquet or JSON lines) of crystals and labels."""
+    """Teach a checkpoint a new property.
+
+    The TABLE (CSV, Parquet or JSON lines) has a crystal and its labels in each row.
+
+    \b
+    Examples:
+      cloud finetune gaps.csv --structure-column cif --target gap --unit eV -o gaps
+      cloud predict NaCl.cif --model gaps
+    """
     from cloud_model.training.adapt import Columns, finetune_table
     from cloud_model.training.metrics import score_table
     from cloud_model.training.tables import read_table
@@ -72,10 +88,8 @@ def finetune(
         internal_energies=internal_energies,
         split=split_column,
     )
-    chosen = {
-        key: options[key]
-        for key in (f.name for f in fields(TransferSettings))
-        if options.get(key) is not None
+    settings = {
+        key: chosen[key] for key in (f.name for f in fields(TransferSettings)) if chosen.get(key) is not None
     }
     report = finetune_table(
         read_table(table),
@@ -83,7 +97,7 @@ def finetune(
         output,
         model=model,
         folder=table.parent,
-        settings=TransferSettings(**chosen),
+        settings=TransferSettings(**settings),
     )
     for split in ("test", "held_out"):
         for name, result in report.get(split, {}).items():
@@ -100,7 +114,7 @@ def finetune(
 )
 @click.option("--target", required=True, help="Column of labels.")
 @click.option("--property", "name", help="Property of the checkpoint, if its name is not that of the column.")
-@click.option("--model", help="Checkpoint to judge, or to start from.")
+@options.model_option("Checkpoint to judge, or to start from; the default one if left out.")
 @click.option("--split-column", help="Column whose rows 'test' are judged; all rows without it.")
 @click.option("--finetune", is_flag=True, help="Fine-tune in each fold and judge that.")
 @click.option("--unit", default="", help="Of a target that is fine-tuned.")
@@ -110,9 +124,19 @@ def finetune(
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
 @click.option("--members", type=click.IntRange(1), help="Networks of each fine-tuned ensemble.")
 @click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds and of fine-tuning.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+)
+@click.option(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or data for programs.",
+)
 def evaluate(
     table: Path,
     structure_column: str,
@@ -128,9 +152,18 @@ def evaluate(
     epochs: int | None,
     seed: int,
     output: Path | None,
-    form: str,
+    output_format: str,
 ) -> None:
-    """Judge a checkpoint on a TABLE of crystals and labels, beside baselines."""
+    """Judge a checkpoint beside baselines.
+
+    The TABLE (CSV, Parquet or JSON lines) has a crystal and its label in each row. The baselines are fitted to it in
+    folds; with --finetune the checkpoint is, too.
+
+    \b
+    Examples:
+      cloud evaluate gaps.csv --structure-column cif --target band_gap
+      cloud evaluate gaps.csv --structure-column cif --target gap --finetune --unit eV -o judged
+    """
     from cloud_model.training import evaluate as evaluation
     from cloud_model.training.adapt import Columns
     from cloud_model.training.tables import read_table
@@ -169,22 +202,29 @@ def evaluate(
         result.save(output)
     click.echo(
         json.dumps(result.to_dict())
-        if form == "json"
+        if output_format == "json"
         else f"{result.name} ({result.split})\n{result.to_markdown()}"
     )
 
 
 @click.command()
 @click.option(
+    "-c",
     "--config",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="TOML file of the run.",
 )
 def pretrain(config: Path) -> None:
-    """Pretrain an encoder on the SCOPE strings of Parquet shards.
+    """Pretrain an encoder on SCOPE strings.
 
-    Under torchrun or accelerate launch it runs on all their processes. Interrupted runs resume.
+    The TOML file names the Parquet shards of 'cloud ingest', and may set everything else. Under torchrun or
+    accelerate launch it runs on all their processes. Interrupted runs resume.
+
+    \b
+    Examples:
+      cloud pretrain --config pretrain.toml
+      torchrun --nproc_per_node 8 --no-python cloud pretrain --config pretrain.toml
     """
     from cloud_model.training.run import PretrainingRun
 

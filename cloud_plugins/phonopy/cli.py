@@ -30,7 +30,7 @@ _folder = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.crystals)
 @click.option("--crystal", help="What CLOUD predicts, if not the cell of the phonons: file or SCOPE string.")
 @click.option("--calculator", metavar="NAME", help="Phonons of structure files by emt, 7net-0 or chgnet.")
 @click.option("--relax", is_flag=True, help="Relax cell and positions first, their symmetry kept.")
@@ -40,7 +40,7 @@ _folder = click.Path(file_okay=False, path_type=Path)
 @click.option("--cache", type=_folder, help="Keep forces in this folder, and go on from them.")
 @click.option("--allow-unstable", is_flag=True, help="Compare unstable crystals without imaginary modes.")
 @click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
-@click.option("--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
+@click.option("-o", "--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
 @options.temperatures
 @options.model
 @options.output_format
@@ -60,12 +60,13 @@ def validate(
     temperatures are 0 to 1000 K in steps of 10 K unless given.
 
     \b
-    cloud validate phonopy_params.yaml --plot heat_capacity.png
-    cloud validate calculations/ --output report.html
-    cloud validate Cu.cif --calculator emt --relax
+    Examples:
+      cloud validate phonopy_params.yaml --plot heat_capacity.png
+      cloud validate calculations/ -o report.html
+      cloud validate Cu.cif --calculator emt --relax
 
     Exit code: 0; 1 if some sources failed (each is named on standard error); 2 for wrong usage.
-    """  # noqa: D301 - click takes a backspace as "do not wrap"
+    """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
     files = [file for source in sources for file in _files(source, with_forces=not settings["calculator"])]

@@ -239,7 +239,7 @@ def test_an_output_that_cannot_be_written_is_an_error(tiny_checkpoint, tmp_path)
 def test_thermodynamics_draws_in_the_terminal(tiny_checkpoint):
     result = run("thermo", NACL, "--model", tiny_checkpoint)
     assert result.exit_code == 0
-    assert "heat capacity, J/(mol-atom K)" in result.stdout
+    assert "Heat capacity, J/(mol-atom K)" in result.stdout
     assert "1000" in result.stdout
 
 
