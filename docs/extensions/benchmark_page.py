@@ -101,11 +101,17 @@ def matbench() -> dict[str, Any]:
 
 def matbench_tables() -> str:
     """Scores in MatBench's own folds, a table a task."""
-    parts = ["Fine-tuned in each fold of MatBench and judged on what the fold leaves out.", image("matbench", "errors")]
+    parts = [
+        "Fine-tuned in each fold of MatBench and judged on what the fold leaves out.",
+        image("matbench", "errors"),
+    ]
     for task, result in matbench().items():
         unit = f" ({result['unit']})" if result["unit"] else ""
         rows = [
-            [name.replace("this checkpoint", "CLOUD"), *(f"{score[key]:.4g}" for key in ("mae", "rmse", "r2"))]
+            [
+                name.replace("this checkpoint", "CLOUD"),
+                *(f"{score[key]:.4g}" for key in ("mae", "rmse", "r2")),
+            ]
             for name, score in result["scores"].items()
         ]
         parts.append(f"**{task}**, {result['property'].replace('_', ' ')}{unit}, {result['split']}:")

@@ -79,7 +79,9 @@ def run_python(code: str, names: dict[str, Any]) -> str:
         body.append(last)
     with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):
         exec(compile(ast.Module(body, []), "<page>", "exec"), names)
-        value = eval(compile(ast.Expression(last.value), "<page>", "eval"), names) if last not in body else None
+        value = (
+            eval(compile(ast.Expression(last.value), "<page>", "eval"), names) if last not in body else None
+        )
     text = printed.getvalue()
     return (fenced("text", text) if text else "") + (shown(value) if value is not None else "")
 

@@ -50,10 +50,9 @@ def commands() -> str:
     context = click.Context(cloud, info_name="cloud", terminal_width=92)
     parts = [f"```text\n{cloud.get_help(context)}\n```"]
     for name in cloud.list_commands(context):
-        command = cloud.get_command(context, name)
-        assert command
-        text = command.get_help(click.Context(command, context, name, terminal_width=92))
-        parts.append(f"## cloud {name}\n\n```text\n{text}\n```")
+        if command := cloud.get_command(context, name):
+            text = command.get_help(click.Context(command, context, name, terminal_width=92))
+            parts.append(f"## cloud {name}\n\n```text\n{text}\n```")
     return "\n\n".join(["# Reference", *parts]) + "\n"
 
 
