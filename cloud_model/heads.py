@@ -67,9 +67,11 @@ class ScalarHeads(nn.Module):
         Width of the input.
     targets : int
         Number of properties.
+    dropout : float
+        Share of the hidden units that training drops.
     """
 
-    def __init__(self, features: int, targets: int, dropout: float = 0.1) -> None:
+    def __init__(self, features: int, targets: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.targets = targets
         self.hidden = nn.Linear(features, targets * HEAD_SIZE)
@@ -103,12 +105,14 @@ class ThermodynamicsHead(nn.Module):
         Width of the input.
     spectra : int
         Number of Debye spectra.
+    dropout : float
+        Share of the hidden units that training drops.
     """
 
     REFERENCE = 300.0  # K
     RANGE = 3.0  # of the natural logarithm of the Debye temperature, to either side of the reference
 
-    def __init__(self, features: int, spectra: int, dropout: float = 0.1) -> None:
+    def __init__(self, features: int, spectra: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.spectra = spectra
         self.hidden = nn.Linear(features, 2 * HEAD_SIZE)

@@ -38,7 +38,7 @@ class Predictor(nn.Module):
     Parameters
     ----------
     config : EncoderConfig
-        Shape of the encoder.
+        Shape of the encoder; the heads drop as many hidden units as it does.
     scalars : int
         Number of scalar properties, 0 for none.
     spectra : int
@@ -50,9 +50,9 @@ class Predictor(nn.Module):
     def __init__(self, config: EncoderConfig, scalars: int, spectra: int, domain: bool = False) -> None:
         super().__init__()
         self.encoder = Encoder(config)
-        features = 2 * config.hidden_size
-        self.scalars = ScalarHeads(features, scalars) if scalars else None
-        self.thermodynamics = ThermodynamicsHead(features, spectra) if spectra else None
+        features, dropout = 2 * config.hidden_size, config.hidden_dropout_prob
+        self.scalars = ScalarHeads(features, scalars, dropout) if scalars else None
+        self.thermodynamics = ThermodynamicsHead(features, spectra, dropout) if spectra else None
         self.domain = TrainingDomain(config.hidden_size) if domain else None
 
     def hidden_states(self, batch: TokenBatch) -> Tensor:

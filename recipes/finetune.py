@@ -34,6 +34,13 @@ LOGARITHMIC = {
     ),
     *("bulk_modulus", "shear_modulus", "bulk_modulus_mp", "shear_modulus_mp", "volume_per_atom"),
 }
+PRECISE = {
+    "formation_energy_per_atom": 10.0,
+    "formation_energy_2018": 10.0,
+    "formation_energy_wbm": 10.0,
+    "band_gap": 2.0,
+}
+"""Factors on the weights of those properties whose attainable error is a small part of their spread."""
 NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
 
 
@@ -86,8 +93,8 @@ def main() -> None:
 
 
 def build_predictor(encoder: EncoderConfig, scalars: int) -> Predictor:
-    """Fine-tuning repeats its few labels, so it drops units where pretraining did not."""
-    config = dataclasses.replace(encoder, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.0)
+    """Nothing is dropped: energies are to be known to a small part of their spread, which dropout blurs."""
+    config = dataclasses.replace(encoder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     return Predictor(config, scalars, SPECTRA)
 
 
@@ -114,10 +121,12 @@ def labels_of(rows: pd.DataFrame, scalars: list[str]) -> Labels:
 
 
 def task_weights(training: pd.DataFrame, scalars: list[str]) -> list[float]:
-    """Scarce labels weigh more, auxiliary ones half."""
+    """Scarce labels weigh more, auxiliary ones half, and precise ones as `PRECISE` says instead of scarcity."""
     counts = training[scalars].notna().sum()
     scarcity = np.minimum(np.sqrt(counts.max() / counts), 6.0)
-    return [float(scarcity[name]) * (1.0 if name in SCALARS else 0.5) for name in scalars]
+    return [
+        float(PRECISE.get(name, scarcity[name])) * (1.0 if name in SCALARS else 0.5) for name in scalars
+    ]
 
 
 def repeats(training: pd.DataFrame) -> np.ndarray:
