@@ -21,11 +21,12 @@ negative: the functions do not check this, for they run inside training steps.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
+__all__ = ["DebyeSolid", "debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
 
 R = 8.31446261815324  # J/(mol K), exact in the SI
 
@@ -33,15 +34,67 @@ _SWITCH = 2.0  # the x at which one series hands over to the other; either is ex
 _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
 
 # E(x) = sum_n e_n x^2n with e_n = 3 B_2n / ((2n)! (2n + 3)), and C_v / 3R = E - x E'
-_EVEN = torch.arange(2.0, 36.0, 2.0, dtype=torch.float64)
-_ENERGY_SERIES = [1.0] + [
-    (-1) ** (n + 1) * 6 * zeta / ((2 * n + 3) * (2 * math.pi) ** (2 * n))
-    for n, zeta in enumerate(torch.special.zeta(_EVEN, 1).tolist(), start=1)
-]
-_HEAT_CAPACITY_SERIES = [(1 - 2 * n) * e for n, e in enumerate(_ENERGY_SERIES)]
+_N = torch.arange(18, dtype=torch.float64)
+_E = torch.cat([torch.ones(1, dtype=torch.float64), -6 * torch.special.zeta(2 * _N[1:], 1.0)])
+_E[1:] *= (-1) ** _N[1:] / ((2 * _N[1:] + 3) * (2 * math.pi) ** (2 * _N[1:]))
+_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E], dim=1)
 
 _K = torch.arange(1, 21, dtype=torch.float64)
 _POLYLOGARITHMS = torch.stack([9 / _K**2, 18 / _K**3, 18 / _K**4], dim=1)
+
+
+class DebyeSolid:
+    """The four functions of one Debye solid, which share one evaluation of the integral.
+
+    Parameters
+    ----------
+    theta : Tensor or float
+        Debye temperature, K, positive.
+    T : Tensor or float
+        Temperature, K, not negative; broadcasts against `theta`.
+    """
+
+    def __init__(self, theta: Tensor | float, T: Tensor | float) -> None:
+        self.theta, self.T = theta, T
+        self._hot, self._x, self._y = _split(theta, T)
+
+    @cached_property
+    def _cold(self) -> tuple[Tensor, Tensor, Tensor]:
+        return _cold_debye(self._y)
+
+    @cached_property
+    def _warm(self) -> tuple[Tensor, Tensor]:
+        return _even_series(self._x)
+
+    @property
+    def heat_capacity(self) -> Tensor:
+        """Heat capacity at constant volume, J/(mol-atom K)."""
+        debye, x, _ = self._cold
+        bosons = torch.exp(-x) / -torch.expm1(-x)
+        _, warm = self._warm
+        return R * torch.where(self._hot, 3 * warm, 12 * debye - 9 * x * bosons)
+
+    @property
+    def internal_energy(self) -> Tensor:
+        """Vibrational internal energy, zero-point energy included, J/mol-atom."""
+        debye, _, _ = self._cold
+        warm, _ = self._warm
+        return R * torch.where(self._hot, 3 * self.T * warm, self.theta * (9 / 8 + 3 * self._y * debye))
+
+    @property
+    def entropy(self) -> Tensor:
+        """Vibrational entropy, J/(mol-atom K)."""
+        debye, _, logarithm = self._cold
+        warm = 4 * self._warm[0] - 3 * torch.log(2 * torch.sinh(self._x / 2))
+        return R * torch.where(self._hot, warm, 4 * debye - logarithm)
+
+    @property
+    def free_energy(self) -> Tensor:
+        """Vibrational Helmholtz free energy, zero-point energy included, J/mol-atom."""
+        debye, _, logarithm = self._cold
+        warm = self.T * (3 * torch.log(2 * torch.sinh(self._x / 2)) - self._warm[0])
+        cold = self.theta * (9 / 8 + self._y * (logarithm - debye))
+        return R * torch.where(self._hot, warm, cold)
 
 
 def heat_capacity(theta: Tensor | float, T: Tensor | float) -> Tensor:
@@ -59,10 +112,7 @@ def heat_capacity(theta: Tensor | float, T: Tensor | float) -> Tensor:
     Tensor
         J/(mol-atom K), of the broadcast shape.
     """
-    hot, x, y = _split(theta, T)
-    debye, x_cold = _cold_debye(y)
-    bosons = torch.exp(-x_cold) / -torch.expm1(-x_cold)
-    return R * torch.where(hot, 3 * _even_series(_HEAT_CAPACITY_SERIES, x), 12 * debye - 9 * x_cold * bosons)
+    return DebyeSolid(theta, T).heat_capacity
 
 
 def internal_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
@@ -70,9 +120,7 @@ def internal_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
 
     Parameters and shape as in `heat_capacity`; J/mol-atom.
     """
-    hot, x, y = _split(theta, T)
-    debye, _ = _cold_debye(y)
-    return R * torch.where(hot, 3 * T * _even_series(_ENERGY_SERIES, x), theta * (9 / 8 + 3 * y * debye))
+    return DebyeSolid(theta, T).internal_energy
 
 
 def entropy(theta: Tensor | float, T: Tensor | float) -> Tensor:
@@ -80,10 +128,7 @@ def entropy(theta: Tensor | float, T: Tensor | float) -> Tensor:
 
     Parameters and shape as in `heat_capacity`; J/(mol-atom K).
     """
-    hot, x, y = _split(theta, T)
-    debye, x_cold = _cold_debye(y)
-    warm = 4 * _even_series(_ENERGY_SERIES, x) - 3 * torch.log(2 * torch.sinh(x / 2))
-    return R * torch.where(hot, warm, 4 * debye - 3 * torch.log1p(-torch.exp(-x_cold)))
+    return DebyeSolid(theta, T).entropy
 
 
 def free_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
@@ -91,11 +136,7 @@ def free_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
 
     Parameters and shape as in `heat_capacity`; J/mol-atom.
     """
-    hot, x, y = _split(theta, T)
-    debye, x_cold = _cold_debye(y)
-    warm = T * (3 * torch.log(2 * torch.sinh(x / 2)) - _even_series(_ENERGY_SERIES, x))
-    cold = theta * (9 / 8 + y * (3 * torch.log1p(-torch.exp(-x_cold)) - debye))
-    return R * torch.where(hot, warm, cold)
+    return DebyeSolid(theta, T).free_energy
 
 
 def debye_function(x: Tensor) -> Tensor:
@@ -112,7 +153,7 @@ def debye_function(x: Tensor) -> Tensor:
         Between 1 (x = 0) and 0, of the shape of `x`.
     """
     hot, x_hot, y = _split(x, 1.0)
-    return torch.where(hot, _even_series(_ENERGY_SERIES, x_hot) - 3 / 8 * x_hot, _cold_debye(y)[0])
+    return torch.where(hot, _even_series(x_hot)[0] - 3 / 8 * x_hot, _cold_debye(y)[0])
 
 
 def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,18 +162,17 @@ def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Te
     return hot, theta / torch.where(hot, T, theta), torch.where(hot, theta, T) / theta
 
 
-def _even_series(coefficients: list[float], x: Tensor) -> Tensor:
-    z = x * x
-    total = torch.full_like(z, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = total * z + coefficient
-    return total
+def _even_series(x: Tensor) -> tuple[Tensor, Tensor]:
+    """E(x), and the heat capacity over 3R, for small x."""
+    powers = (x * x)[..., None] ** _N.to(x)
+    energy, heat_capacity = (powers @ _EVEN_SERIES.to(x)).unbind(-1)
+    return energy, heat_capacity
 
 
-def _cold_debye(y: Tensor) -> tuple[Tensor, Tensor]:
-    """D(1/y) for small y, and x = 1/y up to where e^-x is negligible."""
+def _cold_debye(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """D(1/y) for small y, x = 1/y up to where e^-x is negligible, and 3 ln(1 - e^-x)."""
     x = 1 / y.clamp(min=1 / _FROZEN)
     powers = torch.exp(-x[..., None] * _K.to(x))
     second, third, fourth = (powers @ _POLYLOGARITHMS.to(x)).unbind(-1)
     logarithm = 3 * torch.log1p(-torch.exp(-x))
-    return y**3 * (math.pi**4 / 5 - fourth) - y * (second + y * third) + logarithm, x
+    return y**3 * (math.pi**4 / 5 - fourth) - y * (second + y * third) + logarithm, x, logarithm

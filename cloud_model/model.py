@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from cloud_model import debye
 from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
 from cloud_model.collections import crystal_list, is_collection
+from cloud_model.debye import DebyeSolid
 from cloud_model.elements import ELEMENT_RANK
 from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
 from cloud_model.heads import Spectra, atom_pool, mean_pool
+from cloud_model.memory import Memory
 from cloud_model.predictor import run_batched, run_heads
 from cloud_model.properties import THERMODYNAMICS, PropertyInfo
 from cloud_model.registry import resolve
@@ -40,28 +40,50 @@ _POOLING: dict[str, Callable[[Tensor, TokenBatch], Tensor]] = {
     "atoms": atom_pool,
     "cls": lambda hidden, _: hidden[:, 0],
 }
-_VIBRATIONAL = {
-    "heat_capacity": debye.heat_capacity,
-    "vibrational_internal_energy": debye.internal_energy,
-    "vibrational_entropy": debye.entropy,
-    "vibrational_free_energy": debye.free_energy,
-}
-_REMEMBERED = 65536  # SCOPE strings whose predictions are kept
+_REMEMBERED = 8192  # SCOPE strings whose predictions, or embeddings, are kept
 _STEP = 1e-3  # relative change of the Debye temperatures for the derivative behind an error bar
 
 # The threads of torch do not survive a fork; a child that waited for them would wait forever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """What the network says of one SCOPE string, in physical units."""
+class _Described(NamedTuple):
+    """A crystal as the network reads it."""
 
-    values: Array  # (number of scalar properties,)
-    errors: Array  # (number of scalar properties,)
-    debye_temperatures: Array  # K, (members * spectra,)
-    weights: Array  # (members * spectra,)
-    spread: float
+    text: str
+    tokens: Tokens
+    n_atoms: int | None
+
+
+class _Outputs(NamedTuple):
+    """What the networks say of crystals, in physical units."""
+
+    values: Array  # (n, scalar properties)
+    errors: Array  # (n, scalar properties)
+    debye_temperatures: Array  # K, (n, members * spectra)
+    weights: Array  # (n, members * spectra)
+    spread: Array  # (n, 1)
+    distance: Array  # from the training crystals, (n, 1)
+
+
+class _Mixtures:
+    """Thermodynamic functions of crystals, which are mixtures of Debye spectra, and their standard errors.
+
+    The error is what a common relative error of all Debye temperatures of a crystal makes of it.
+    """
+
+    def __init__(self, found: _Outputs, temperature: float | Array) -> None:
+        factors = np.array([1 - _STEP, 1.0, 1 + _STEP])[:, None, None]
+        theta = torch.from_numpy(found.debye_temperatures * factors)
+        self._solids = DebyeSolid(theta, torch.as_tensor(temperature, dtype=torch.float64))
+        self._weights = found.weights
+        self._spread = found.spread[:, 0]
+
+    def __call__(self, function: str) -> tuple[Array, Array]:
+        """Value and standard error of a function of `DebyeSolid`."""
+        terms: Array = getattr(self._solids, function).numpy()
+        below, value, above = (self._weights * terms).sum(axis=2)
+        return value, np.abs(above - below) / (2 * _STEP) * self._spread
 
 
 class CloudModel:
@@ -95,13 +117,18 @@ class CloudModel:
         self.name = checkpoint.config.name
         self.dialect = checkpoint.config.dialect
         self.symprec = checkpoint.config.symprec
-        self._remembered: dict[str, _Raw] = {}
+        self._remembered: Memory[tuple[str, str], NDArray[Any]] = Memory(_REMEMBERED)
 
     def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint]]:
         return type(self), (self.checkpoint,)
 
     def __repr__(self) -> str:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
+
+    def _repr_html_(self) -> str:
+        from cloud_model.html import model_html
+
+        return model_html(self)
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str] | CloudModel | None = None) -> CloudModel:
@@ -179,7 +206,7 @@ class CloudModel:
             each.
         """
         good, _ = self._read(crystals, "raise")
-        return [tokens for _, tokens in good.values()]
+        return [crystal.tokens for crystal in good.values()]
 
     def predict(
         self,
@@ -208,8 +235,10 @@ class CloudModel:
         DataFrame
             One row a crystal, with the index of `crystals` if it comes from pandas. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
-            error. Column ``error`` is None, or says why a row holds no predictions. Properties of a cell need
-            a cell: they are NaN for a SCOPE string.
+            error. Column ``out_of_domain`` is true where a crystal is less like the training crystals than
+            99% of held-out ones are, so that neither prediction nor standard error can be trusted; checkpoints that
+            do not know their domain have none. Column ``error`` is None, or says why a row holds no
+            predictions. Properties of a cell need a cell: they are NaN for a SCOPE string.
 
         Raises
         ------
@@ -225,20 +254,42 @@ class CloudModel:
         """
         import pandas as pd
 
+        columns: dict[str, Any] = {**self.predict_arrays(crystals, properties, temperature, errors)}
+        if "out_of_domain" in columns:
+            columns["out_of_domain"] = pd.array(columns["out_of_domain"], dtype="boolean")
+        return pd.DataFrame(
+            columns, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None
+        )
+
+    def predict_arrays(
+        self,
+        crystals: Any,
+        properties: str | Sequence[str] | None = None,
+        temperature: float = 300.0,
+        errors: Literal["raise", "nan"] = "nan",
+    ) -> dict[str, NDArray[Any]]:
+        """Predict properties without pandas, which takes longer than the network for a single crystal.
+
+        Parameters and exceptions are those of `predict`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The columns of `predict`, each of shape (n,); ``error`` of objects, all others of floats, with
+            NaN in the rows of bad crystals.
+        """
         names = self._names(properties)
         temperature = checked_temperature(temperature)
         good, failures = self._read(crystals, errors)
         total = len(good) + len(failures)
-        columns = self._columns([scope for scope, _ in good.values()], names, temperature)
-        rows = np.fromiter(good, dtype=int, count=len(good))
-        data: dict[str, Any] = {}
-        for column, values in columns.items():
-            data[column] = np.full(total, np.nan)
-            data[column][rows] = values
-        data["error"] = [str(failures[i]) if i in failures else None for i in range(total)]
-        return pd.DataFrame(
-            data, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None
-        )
+        columns: dict[str, NDArray[Any]] = self._columns(list(good.values()), names, temperature)
+        reasons = np.full(total, None)
+        if failures:
+            place = np.full(total, -1)
+            place[list(good)] = np.arange(len(good))
+            columns = {name: np.append(values, np.nan)[place] for name, values in columns.items()}
+            reasons[list(failures)] = [str(failure) for failure in failures.values()]
+        return columns | {"error": reasons}
 
     def embed(
         self, crystals: Any, pooling: Pooling = "mean", errors: Literal["raise", "nan"] = "raise"
@@ -273,10 +324,8 @@ class CloudModel:
         good, failures = self._read(crystals, errors)
         embeddings = np.full((len(good) + len(failures), self.embedding_size), np.nan, dtype=np.float32)
         if good:
-            distinct = {str(scope): tokens for scope, tokens in good.values()}
-            vectors = self._pooled(list(distinct.values()), _POOLING[pooling])
-            place = {text: i for i, text in enumerate(distinct)}
-            embeddings[list(good)] = vectors[[place[str(scope)] for scope, _ in good.values()]]
+            pool = partial(self._pool, pooling=pooling)
+            embeddings[list(good)] = self._rows(pooling, list(good.values()), pool, self.embedding_size)
         return embeddings
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike) -> Thermodynamics:
@@ -301,11 +350,9 @@ class CloudModel:
         if is_collection(crystal):
             raise ArgumentError("crystal", "is a collection", "Give one crystal.")
         good, _ = self._read(crystal, "raise")
-        scope, _ = good[0]
-        raw = self._raw([str(scope)])[0]
-        theta, weights, spread = raw.debye_temperatures[None], raw.weights[None], np.array([raw.spread])
-        error = np.array([_mixture(debye.heat_capacity, theta, weights, spread, t)[1][0] for t in grid])
-        return Thermodynamics(grid, raw.debye_temperatures, raw.weights, scope.n_atoms, error)
+        found = self._outputs([good[0]])
+        _, error = _Mixtures(found, grid[:, None])("heat_capacity")
+        return Thermodynamics(grid, found.debye_temperatures[0], found.weights[0], good[0].n_atoms, error)
 
     def spectra(self, crystals: Any) -> Spectra:
         """Predict the mixture of Debye spectra of each crystal, all that `thermodynamics` is made of.
@@ -327,9 +374,9 @@ class CloudModel:
         """
         self._require_thermodynamics()
         good, _ = self._read(crystals, "raise")
-        raw = self._raw([str(scope) for scope, _ in good.values()])
-        parts = zip(*((row.debye_temperatures, row.weights, row.spread) for row in raw), strict=True)
-        return Spectra(*(torch.from_numpy(np.array(part)) for part in parts))
+        found = self._outputs(list(good.values()))
+        parts = found.debye_temperatures, found.weights, found.spread[:, 0]
+        return Spectra(*map(torch.from_numpy, parts))
 
     def _require_thermodynamics(self) -> None:
         if not self.checkpoint.config.spectra:
@@ -353,17 +400,18 @@ class CloudModel:
 
     def _read(
         self, crystals: Any, errors: Literal["raise", "nan"]
-    ) -> tuple[dict[int, tuple[Scope, Tokens]], dict[int, CloudError]]:
-        """SCOPE and tokens of good crystals and errors of bad ones, by their position."""
+    ) -> tuple[dict[int, _Described], dict[int, CloudError]]:
+        """Good crystals as the network reads them and errors of bad ones, by their position."""
         batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
-        good: dict[int, tuple[Scope, Tokens]] = {}
+        good: dict[int, _Described] = {}
         failures: dict[int, CloudError] = {}
         for i, scope in enumerate(self.scopes(batch)):
             if isinstance(scope, CloudError):
                 failures[i] = scope
                 continue
+            text = str(scope)
             try:
-                good[i] = scope, self.checkpoint.tokenizer.encode(str(scope))
+                good[i] = _Described(text, self.checkpoint.tokenizer.encode(text), scope.n_atoms)
             except CloudError as error:
                 failures[i] = error
         if failures and not is_collection(crystals):
@@ -374,60 +422,58 @@ class CloudModel:
             warnings.warn(str(BatchError(failures, len(batch))), CloudWarning, stacklevel=3)
         return good, failures
 
-    def _pooled(
-        self, tokens: Sequence[Tokens], pool: Callable[[Tensor, TokenBatch], Tensor]
-    ) -> NDArray[np.float32]:
-        def function(batch: TokenBatch) -> list[Tensor]:
-            return [pool(member.hidden_states(batch), batch) for member in self.checkpoint.members]
-
-        return torch.cat(run_batched(function, tokens), dim=1).numpy()
-
+    @torch.inference_mode()
     def _columns(
-        self, described: Sequence[Scope], names: Sequence[str], temperature: float
+        self, crystals: Sequence[_Described], names: Sequence[str], temperature: float
     ) -> dict[str, Array]:
-        """Values and standard errors of the named properties, one number a crystal."""
-        if not described:
-            return {name + suffix: np.empty(0) for name in names for suffix in ("", "_std")}
-        raw = self._raw([str(scope) for scope in described])
-        atoms = np.array(
-            [np.nan if scope.n_atoms is None else scope.n_atoms for scope in described], dtype=float
-        )
+        """Values and standard errors of the named properties, and the domain, one number a crystal."""
+        found = self._outputs(crystals)
+        n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
+        mixtures = _Mixtures(found, temperature)
+        functions = dict.fromkeys(name.removesuffix("_per_atom") for name in names if name in THERMODYNAMICS)
+        vibrational = {name: mixtures(name.removeprefix("vibrational_")) for name in functions}
         columns: dict[str, Array] = {}
         for name in names:
             if name in THERMODYNAMICS:
-                theta, weights = (
-                    np.stack([getattr(row, part) for row in raw])
-                    for part in ("debye_temperatures", "weights")
-                )
-                spread = np.array([row.spread for row in raw])
-                value, error = _mixture(
-                    _VIBRATIONAL[name.removesuffix("_per_atom")], theta, weights, spread, temperature
-                )
-                factor = atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
+                value, error = vibrational[name.removesuffix("_per_atom")]
+                factor = n_atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
                 columns[name], columns[f"{name}_std"] = factor * value, factor * error
             else:
                 i = scalars.index(name)
-                columns[name] = np.array([row.values[i] for row in raw])
-                columns[f"{name}_std"] = np.array([row.errors[i] for row in raw])
+                columns[name], columns[f"{name}_std"] = found.values[:, i], found.errors[:, i]
+        if self.checkpoint.config.domain:
+            columns["out_of_domain"] = (found.distance[:, 0] > 1).astype(float)
         return columns
 
-    def _raw(self, texts: Sequence[str]) -> list[_Raw]:
-        """Run SCOPE strings; each distinct one goes through the network once and is remembered."""
-        found = {text: self._remembered[text] for text in texts if text in self._remembered}
-        new = [text for text in dict.fromkeys(texts) if text not in found]
-        if new:
-            found |= dict(zip(new, self._run(new), strict=True))
-            self._remembered |= {text: found[text] for text in new[-_REMEMBERED:]}
-            for text in list(self._remembered)[: max(0, len(self._remembered) - _REMEMBERED)]:
-                self._remembered.pop(text, None)
-        return [found[text] for text in texts]
+    def _outputs(self, crystals: Sequence[_Described]) -> _Outputs:
+        scalars = len(self.checkpoint.config.targets)
+        spectra = self.checkpoint.config.spectra * len(self.checkpoint.members)
+        ends = np.cumsum([scalars, scalars, spectra, spectra, 1, 1])
+        rows = self._rows("heads", crystals, self._run_heads, width=ends[-1])
+        return _Outputs(*np.split(rows, ends[:-1], axis=1))
 
-    def _run(self, texts: Sequence[str]) -> list[_Raw]:
+    def _rows(
+        self,
+        kind: str,
+        crystals: Sequence[_Described],
+        compute: Callable[[Sequence[Tokens]], NDArray[Any]],
+        width: int,
+    ) -> NDArray[Any]:
+        """One row a crystal; each distinct one goes through the network once and is remembered."""
+        keys = [(kind, crystal.text) for crystal in crystals]
+        rows = {key: row for key in keys if (row := self._remembered.get(key)) is not None}
+        new = {key: crystal.tokens for key, crystal in zip(keys, crystals, strict=True) if key not in rows}
+        if new:
+            rows |= zip(new, map(np.copy, compute(list(new.values()))), strict=True)
+            self._remembered.update({key: rows[key] for key in new})
+        return np.array([rows[key] for key in keys]).reshape(len(keys), width)
+
+    def _run_heads(self, tokens: Sequence[Tokens]) -> Array:
+        """The columns of `_Outputs`, side by side."""
         config = self.checkpoint.config
-        tokens = [self.checkpoint.tokenizer.encode(text) for text in texts]
         outputs = [run_heads(member, tokens) for member in self.checkpoint.members]
-        values = errors = np.empty((len(texts), 0))
+        values = errors = np.empty((len(tokens), 0))
         scalars = [output.scalars for output in outputs if output.scalars is not None]
         if scalars:
             means = np.stack([part.value.double().numpy() for part in scalars])
@@ -435,8 +481,8 @@ class CloudModel:
             mean, scale = means.mean(0), np.sqrt((scales**2).mean(0) + means.var(0))
             pairs = [t.physical(mean[:, i], scale[:, i]) for i, t in enumerate(config.targets.values())]
             values, errors = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
-        theta = weights = np.empty((len(texts), 0))
-        spread = np.zeros(len(texts))
+        theta = weights = np.empty((len(tokens), 0))
+        spread = np.zeros(len(tokens))
         spectra = [output.spectra for output in outputs if output.spectra is not None]
         if spectra:
             theta = np.concatenate([part.debye_temperatures.double().numpy() for part in spectra], axis=1)
@@ -445,7 +491,19 @@ class CloudModel:
             spread = config.spread_calibration * np.mean(
                 [part.spread.double().numpy() for part in spectra], axis=0
             )
-        return [_Raw(*row) for row in zip(values, errors, theta, weights, spread.tolist(), strict=True)]
+        distances = [output.distance.double().numpy() for output in outputs if output.distance is not None]
+        distance = np.mean(distances, axis=0) if distances else np.zeros(len(tokens))
+        return np.column_stack([values, errors, theta, weights, spread, distance])
+
+    def _pool(self, tokens: Sequence[Tokens], pooling: Pooling) -> NDArray[np.float32]:
+        """Pooled hidden states of the networks, side by side."""
+
+        def function(batch: TokenBatch) -> list[Tensor]:
+            return [
+                _POOLING[pooling](member.hidden_states(batch), batch) for member in self.checkpoint.members
+            ]
+
+        return torch.cat(run_batched(function, tokens), dim=1).numpy()
 
 
 @lru_cache(maxsize=8)
@@ -459,27 +517,6 @@ def _version(path: Path) -> tuple[int, int] | None:
         return None
     status = path.stat()
     return status.st_mtime_ns, status.st_size
-
-
-def _mixture(
-    function: Callable[[Tensor, float], Tensor],
-    theta: Array,
-    weights: Array,
-    spread: Array,
-    temperature: float,
-) -> tuple[Array, Array]:
-    """Evaluate a thermodynamic function of mixtures of Debye spectra, and its standard error.
-
-    The error is what a common relative error `spread` of all Debye temperatures of a crystal makes of it.
-    """
-
-    def mixed(factor: float) -> Array:
-        terms = function(torch.from_numpy(theta * factor), temperature).numpy()
-        total: Array = (weights * terms).sum(1)
-        return total
-
-    slope = (mixed(1 + _STEP) - mixed(1 - _STEP)) / (2 * _STEP)
-    return mixed(1.0), np.abs(slope) * spread
 
 
 def _temperature_grid(values: ArrayLike) -> Array:

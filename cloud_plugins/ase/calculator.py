@@ -126,6 +126,8 @@ class CloudCalculator(Calculator):
             names = [*self.model.properties]
             names = ["energy", *names] if _FORMATION_ENERGY in names else names
             self.implemented_properties = [column for name in names for column in (name, f"{name}_std")]
+            if self.model.checkpoint.config.domain:
+                self.implemented_properties.append("out_of_domain")  # 1.0 if so
             self.reset()
         changed: dict[str, Any] = super().set(**kwargs)
         return changed
@@ -181,9 +183,9 @@ class CloudCalculator(Calculator):
             raise ArgumentError(
                 "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
             )
-        frame = self.model.predict(self.atoms, temperature=self.parameters["temperature"])
-        results = frame.to_dict("records")[0]
-        del results["error"]
+        columns = self.model.predict_arrays(self.atoms, temperature=self.parameters["temperature"])
+        del columns["error"]
+        results = {name: float(values[0]) for name, values in columns.items()}
         self.results = results | _energy(results, len(self.atoms))
 
     def export_properties(self) -> Properties:
