@@ -66,7 +66,9 @@ def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, Proper
     for name in names:
         unit = properties[name].unit
         pairs = zip(predictions[name], predictions[f"{name}_std"], strict=True)
-        table[f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")] = [uncertain(*p) for p in pairs]
+        table[f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")] = [
+            uncertain(*p) for p in pairs
+        ]
     outside = predictions.get("out_of_domain", pd.Series(False, predictions.index)).eq(True)
     if outside.any():
         table["note"] = outside.map({True: "outside of the training domain", False: ""})
@@ -82,7 +84,9 @@ def environment() -> Environment:
     """Templates of this package; they escape what they show."""
     from jinja2 import Environment, PackageLoader
 
-    return Environment(loader=PackageLoader("cloud_model"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=PackageLoader("cloud_model"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def _render(template: str, **values: object) -> str:
