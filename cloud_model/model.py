@@ -236,7 +236,7 @@ class CloudModel:
             One row a crystal, with the index of `crystals` if it comes from pandas. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
             error. Column ``out_of_domain`` is true where a crystal is less like the training crystals than
-            99% of held-out ones are, so that neither prediction nor standard error can be trusted; checkpoints that
+            98% of held-out ones are, so that neither prediction nor standard error can be trusted; checkpoints that
             do not know their domain have none. Column ``error`` is None, or says why a row holds no
             predictions. Properties of a cell need a cell: they are NaN for a SCOPE string.
 
