@@ -15,11 +15,11 @@ _Decorator = Callable[[Any], Any]
 
 
 def _complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of installed checkpoints, and directories."""
+    """Names of installed checkpoints, or directories where none begins so."""
     from cloud_model.registry import available
 
     names = [CompletionItem(name) for name in available() if name.startswith(incomplete)]
-    return [*names, CompletionItem(incomplete, type="dir")]
+    return names or [CompletionItem(incomplete, type="dir")]
 
 
 def _complete_properties(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -124,7 +125,7 @@ def describe(
         warnings.simplefilter("always", CloudWarning)
         crystals = [_crystal(cell, folder, f"row {row}") for row, cell in enumerate(cells)]
         good = [crystal for crystal in crystals if not isinstance(crystal, CloudError)]
-        described = iter(scopes(good, dialect, symprec, progress=True))
+        described = iter(scopes(good, dialect, symprec, progress=sys.stderr.isatty()))
     if caught:
         more = f" ({len(caught) - 1} more warnings)" if len(caught) > 1 else ""
         warnings.warn(f"{caught[0].message}{more}", CloudWarning, stacklevel=2)
