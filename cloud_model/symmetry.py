@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 from math import inf
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from cloud_model.crystals import Crystal
 from cloud_model.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
+from cloud_model.memory import Memory
 from cloud_model.space_groups import space_group
 
 Array = NDArray[np.float64]
@@ -23,6 +26,9 @@ DEFAULT_ENGINE: Engine = "moyopy"
 
 MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 2_000}
 """Atoms in the largest cell that an engine searches within a minute; its time grows as their square."""
+
+FOUND: Memory[tuple[bytes, float, str], Symmetry] = Memory(4096)
+"""Results of the latest searches, by geometry, tolerance and engine. Clear it to time a search."""
 
 # operations that a supercell does not share with its primitive cell, which SCOPE does not use
 logging.getLogger("moyo").setLevel(logging.ERROR)
@@ -35,14 +41,14 @@ class Symmetry(NamedTuple):
     ----------
     number : int
         International number of the space group.
-    letters : list of str
+    letters : str
         Wyckoff letter of each atom of the crystal.
     n_conventional : int
         Number of atoms in the conventional cell.
     """
 
     number: int
-    letters: list[str]
+    letters: str
     n_conventional: int
 
 
@@ -82,19 +88,7 @@ def find_symmetry(crystal: Crystal, symprec: float, engine: Engine = DEFAULT_ENG
         If the engine fails.
     """
     _check_size(crystal, engine)
-    if engine == "spglib":
-        return _search_with_spglib(crystal, symprec)
-
-    from moyopy import Cell, MoyoDataset
-
-    cell = Cell(crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
-    try:
-        dataset = MoyoDataset(cell, symprec=symprec)
-    except ValueError as error:
-        raise _failure(crystal, str(error)) from None
-    if dataset.symprec < symprec and len(crystal) <= MAX_ATOMS["spglib"]:
-        return _search_with_spglib(crystal, symprec)
-    return Symmetry(dataset.number, dataset.wyckoffs, dataset.std_cell.num_atoms)
+    return _recall(_search_with_spglib if engine == "spglib" else _search_with_moyopy, crystal, symprec)
 
 
 def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
@@ -106,8 +100,7 @@ def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
         As `find_symmetry`.
     """
     _check_size(crystal, "spglib")
-    dataset = _spglib(crystal, symprec, angle_tolerance=5.0)
-    return Symmetry(dataset.number, dataset.wyckoffs, len(dataset.std_types))
+    return _recall(_search_as_published, crystal, symprec)
 
 
 def orbits_of(crystal: Crystal, symmetry: Symmetry) -> list[tuple[str, str]]:
@@ -129,12 +122,50 @@ def orbits_of(crystal: Crystal, symmetry: Symmetry) -> list[tuple[str, str]]:
     return found
 
 
+def _recall(search: Callable[[Crystal, float], Symmetry], crystal: Crystal, symprec: float) -> Symmetry:
+    """Search, unless the answer is known."""
+    key = _geometry(crystal), symprec, search.__name__
+    found = FOUND.get(key)
+    if found is None:
+        found = FOUND[key] = search(crystal, symprec)
+    return found
+
+
+def _geometry(crystal: Crystal) -> bytes:
+    """Digest of what a symmetry search sees: the cell, the positions, and which atoms are of one element.
+
+    Elements enter by their order alone, so a crystal and one with others in their places share it.
+    """
+    numbers = crystal.numbers.tolist()
+    ranks = {number: rank for rank, number in enumerate(sorted(set(numbers)))}
+    kinds = bytes([ranks[number] for number in numbers])
+    return blake2b(crystal.lattice.tobytes() + crystal.positions.tobytes() + kinds, digest_size=16).digest()
+
+
+def _search_with_moyopy(crystal: Crystal, symprec: float) -> Symmetry:
+    from moyopy import Cell, MoyoDataset
+
+    cell = Cell(crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
+    try:
+        dataset = MoyoDataset(cell, symprec=symprec)
+    except ValueError as error:
+        raise _failure(crystal, str(error)) from None
+    if dataset.symprec < symprec and len(crystal) <= MAX_ATOMS["spglib"]:
+        return _search_with_spglib(crystal, symprec)
+    return Symmetry(dataset.number, "".join(dataset.wyckoffs), dataset.std_cell.num_atoms)
+
+
+def _search_as_published(crystal: Crystal, symprec: float) -> Symmetry:
+    dataset = _spglib(crystal, symprec, angle_tolerance=5.0)
+    return Symmetry(dataset.number, "".join(dataset.wyckoffs), len(dataset.std_types))
+
+
 def _search_with_spglib(crystal: Crystal, symprec: float) -> Symmetry:
     for step in range(10):
         with suppress(SymmetryError):  # it may fail at one tolerance and not at the next
             dataset = _spglib(crystal, 2 * symprec * 0.75**step)
             if _fits(crystal, dataset, symprec):
-                return Symmetry(dataset.number, dataset.wyckoffs, len(dataset.std_types))
+                return Symmetry(dataset.number, "".join(dataset.wyckoffs), len(dataset.std_types))
     raise _failure(crystal, "spglib finds no symmetry that fits")
 
 

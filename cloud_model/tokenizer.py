@@ -113,7 +113,7 @@ class Tokenizer:
                 "vocabulary", "holds a token twice", "Use the vocabulary of the checkpoint."
             )
         self._counts = "x2" in self._ids
-        self._encode = lru_cache(maxsize=65536)(self._tokenize)
+        self._encode = lru_cache(maxsize=8192)(self._tokenize)
 
     def __len__(self) -> int:
         return len(self.vocabulary)
