@@ -69,7 +69,12 @@ def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, Proper
         table[f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")] = [
             uncertain(*p) for p in pairs
         ]
-    outside = predictions.get("out_of_domain", pd.Series(False, predictions.index)).eq(True)
+    outside = (
+        predictions.get("out_of_domain", pd.Series(False, predictions.index))
+        .eq(True)
+        .fillna(False)
+        .astype(bool)
+    )
     if outside.any():
         table["note"] = outside.map({True: "outside of the training domain", False: ""})
     if predictions["error"].notna().any():

@@ -15,6 +15,7 @@ from cloud_model.cli.info import info
 from cloud_model.cli.models import models
 from cloud_model.cli.predict import predict
 from cloud_model.cli.scope import scope
+from cloud_model.cli.serve import serve
 from cloud_model.cli.thermo import thermo
 from cloud_model.errors import ArgumentError, CheckpointError, CloudError, CloudWarning, PropertyError
 from cloud_model.version import __version__
@@ -93,7 +94,7 @@ def cloud() -> None:
     """
 
 
-for command in (predict, thermo, scope, embed, models, info):
+for command in (predict, thermo, scope, embed, serve, models, info):
     cloud.add_command(command)
 
 

@@ -1,0 +1,38 @@
+"""``cloud serve``."""
+
+from __future__ import annotations
+
+import click
+
+from cloud_model.cli import options
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@options.model
+def serve(host: str, port: int, model: str | None) -> None:
+    """Open a page on which to try the model.
+
+    Drop a crystal on it, see how the model reads it and what it predicts. The page works without the internet, and
+    only this computer can reach it unless --host says otherwise. Needs the extra 'web'.
+
+    \b
+    Examples:
+      cloud serve
+      cloud serve --port 8080 --model my-checkpoint/
+    """
+    try:
+        import uvicorn
+
+        from cloud_model.web.app import LOOPBACK, create_app
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"{error.name} is not installed; install the extra: pip install 'cloud-plugins[web]'"
+        ) from None
+    local = host in LOOPBACK
+    app = create_app(options.load(model), LOOPBACK if local else ("*",))
+    if not local:
+        click.echo(f"Warning: anyone who can reach {host} can use this page.", err=True)
+    click.echo(f"The page is at http://{host}:{port}/ until Ctrl-C is pressed.", err=True)
+    uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -1,0 +1,142 @@
+"""What the page tells of a crystal."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from ase.formula import Formula
+
+from cloud_model.crystals import Crystal
+from cloud_model.errors import CloudError, CloudWarning
+from cloud_model.explanation import explain
+from cloud_model.files import read_crystal
+from cloud_model.model import CloudModel
+from cloud_model.properties import THERMODYNAMICS
+from cloud_model.scope import Scope
+from cloud_model.thermodynamics import Thermodynamics
+
+TEMPERATURE = 300.0  # K, of the properties
+TEMPERATURES = np.linspace(0, 1000, 201)  # K, of the curve
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A crystal and what a model says of it.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    crystal : Crystal
+    scope : Scope
+        In the dialect of the model.
+    properties : dict of str to dict
+        Name -> value and standard error, at 300 K, with unit, basis and description.
+    thermodynamics : Thermodynamics or None
+        0 to 1000 K, if the model has any.
+    out_of_domain : bool or None
+        Whether the crystal is unlike those that the model was trained on; None if it cannot tell.
+    notes : list of str
+        Warnings about the crystal.
+    """
+
+    name: str
+    crystal: Crystal
+    scope: Scope
+    properties: dict[str, dict[str, Any]]
+    thermodynamics: Thermodynamics | None
+    out_of_domain: bool | None
+    notes: list[str]
+
+    @property
+    def formula(self) -> Formula:
+        """The reduced formula."""
+        return Formula(self.crystal.formula).reduce()[0].convert("metal")
+
+    @property
+    def single_debye(self) -> Thermodynamics | None:
+        """The single Debye spectrum of the same zero-point energy."""
+        if self.thermodynamics is None:
+            return None
+        mean = self.thermodynamics.weights @ self.thermodynamics.debye_temperatures
+        return Thermodynamics(self.thermodynamics.temperatures, np.array([mean]), np.ones(1))
+
+    def to_dict(self, model: CloudModel) -> dict[str, Any]:
+        """Everything as plain numbers, lists and strings, ready for JSON."""
+        curve = self.thermodynamics
+        return {
+            "name": self.name,
+            "formula": str(self.formula),
+            "n_atoms": len(self.crystal),
+            "scope": str(self.scope),
+            "space_group": self.scope.space_group,
+            "explanation": [row._asdict() for row in explain(self.scope)],
+            "model": model.name,
+            "temperature": TEMPERATURE,
+            "properties": self.properties,
+            "out_of_domain": self.out_of_domain,
+            "notes": self.notes,
+            "thermodynamics": None if curve is None else curve.to_frame().to_dict("list"),
+        }
+
+
+def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
+    """Read a crystal from an uploaded file and predict.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        Of the file, as its user calls it. Only its last part counts, and it becomes no path.
+    model : CloudModel
+
+    Raises
+    ------
+    CloudError
+        If it holds no crystal that the model can read; the message names the file as its user does.
+    """
+    name = PurePath(name.replace("\\", "/")).name[-_LONGEST_NAME:] or "crystal"
+    with TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", CloudWarning)
+        path = Path(folder, re.sub(r"[^\w.+-]|^\.", "_", name, flags=re.ASCII))
+        path.write_bytes(content)
+        try:
+            return _analyse(read_crystal(path), name, model, caught)
+        except CloudError as error:
+            raise CloudError(str(error).replace(str(path), name)) from error
+
+
+def _analyse(crystal: Crystal, name: str, model: CloudModel, caught: list[Any]) -> Analysis:
+    scope = Scope.from_crystal(crystal, model.dialect, model.symprec)
+    row = model.predict(scope, temperature=TEMPERATURE).to_dict("records")[0]
+    per_cell = {name for name, info in THERMODYNAMICS.items() if info.basis == "cell"}
+    properties = {
+        key: {
+            "value": row[key],
+            "error": row[f"{key}_std"],
+            "unit": info.unit,
+            "basis": info.basis,
+            "description": info.description,
+            "test_error": info.test_error,
+        }
+        for key, info in model.properties.items()
+        if key not in per_cell
+    }
+    has_thermodynamics = not THERMODYNAMICS.keys().isdisjoint(properties)
+    return Analysis(
+        name,
+        crystal,
+        scope,
+        properties,
+        model.thermodynamics(scope, TEMPERATURES) if has_thermodynamics else None,
+        bool(row["out_of_domain"]) if "out_of_domain" in row else None,
+        [str(warning.message) for warning in caught],
+    )

@@ -1,0 +1,157 @@
+"""The page and its uploads, by HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import pytest
+from click.testing import CliRunner
+
+from cloud_model.cli import cloud
+
+UPLOAD = {"Content-Type": "application/octet-stream"}
+NACL = (Path(__file__).parents[2] / "examples" / "NaCl.cif").read_bytes()
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def report(self) -> dict:
+        return json.loads(re.search(r'id="report-data">(.*?)</script>', self.text, re.DOTALL)[1])
+
+
+@pytest.fixture
+def ask(address):
+    def ask(method, path, body=None, headers=UPLOAD) -> Answer:
+        connection = HTTPConnection(*address, timeout=60)
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        answer = Answer(response.status, dict(response.headers), response.read().decode())
+        connection.close()
+        return answer
+
+    return ask
+
+
+def test_everything_on_the_page_comes_from_this_server(ask):
+    page = ask("GET", "/")
+    assert page.status == 200
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    local = [link for link in links if not link.startswith(("data:", "https://arxiv.org/"))]
+    assert {"plotly/plotly.min.js", "static/page.js", "static/page.css"} <= set(local)
+    for link in local:
+        assert ask("GET", f"/{link}").status == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_a_crystal(ask, tiny_model):
+    answer = ask("POST", "/crystal?name=NaCl.cif", NACL)
+    assert answer.status == 200
+    report = answer.report
+    assert report["formula"] == "NaCl"
+    assert report["n_atoms"] == 8
+    assert report["space_group"] == 225
+    assert report["scope"].endswith("| 4a Na 4b Cl | Na 0.5 Cl 0.5")
+    predicted = tiny_model.predict(report["scope"]).iloc[0]
+    for name, shown in report["properties"].items():
+        assert shown["value"] == pytest.approx(predicted[name])
+        assert shown["error"] == pytest.approx(predicted[f"{name}_std"])
+        assert shown["unit"] == tiny_model.properties[name].unit
+        assert f'id="{name}"' in answer.text
+    assert {row["tokens"] for row in report["explanation"]} >= {"4a Na", "4b Cl", "Na 0.5"}
+    assert max(report["thermodynamics"]["heat_capacity_per_atom"]) < 24.95
+
+
+def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
+    answer = ask("POST", "/crystal?name=NaCl.cif", NACL)
+    figure = json.loads(re.search(r'id="structure-data">(.*?)</script>', answer.text, re.DOTALL)[1])
+    edges, *atoms = figure["data"]
+    assert len(edges["x"]) == 12 * 3
+    points = len(atoms[0]["x"]) + len(atoms[1]["x"])
+    assert points % 27 == 0  # 14 of one element and 13 of the other
+    assert {trace["name"] for trace in atoms} == {"Na", "Cl"}
+    assert max(atoms[0]["x"] + atoms[1]["x"]) < 5.64 + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("bad.cif", b"this is no crystal", r"^bad\.cif: .*no atom sites"),
+        ("empty.cif", b"", r"^empty\.cif: "),
+        ("POSCAR", b"\x00\xff" * 100, r"^POSCAR: "),
+        ("", NACL[:100], r"^crystal: "),
+        ("disordered.cif", NACL.replace(b" 1.0000", b" 0.5000"), r"^disordered\.cif: .*occupied"),
+    ],
+)
+def test_a_bad_file_gives_one_message(ask, name, content, message):
+    answer = ask("POST", f"/crystal?name={name}", content)
+    assert answer.status == 422
+    assert re.search(message, answer.text)
+    assert "/tmp" not in answer.text  # noqa: S108
+    assert ask("POST", "/crystal?name=NaCl.cif", NACL).status == 200
+
+
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "..\\..\\NaCl.cif", "..", "a\0b.cif"])
+def test_names_are_no_paths(ask, name):
+    answer = ask("POST", f"/crystal?name={quote(name)}", NACL)
+    assert answer.status in (200, 422)
+    assert "root:" not in answer.text
+    assert "/" not in answer.report["name"] if answer.status == 200 else True
+
+
+def test_names_are_escaped(ask):
+    answer = ask("POST", f"/crystal?name={quote('<img src=x onerror=alert(1)>.cif')}", NACL)
+    assert answer.status == 200
+    assert "<img" not in answer.text
+
+
+def test_uploads_are_bounded(ask):
+    assert ask("POST", "/crystal?name=large.cif", NACL + b"#" * 2**21).status == 413
+
+
+def test_pages_of_other_sites_are_refused(ask):
+    assert ask("POST", "/crystal?name=NaCl.cif", NACL, {"Content-Type": "text/plain"}).status == 415
+    assert ask("GET", "/", headers={"Host": "evil.example"}).status == 400
+    preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = ask("OPTIONS", "/crystal", headers=preflight)
+    assert answer.status == 405
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/plotly/../__init__.py", "/crystal"]
+)
+def test_no_other_file_is_served(ask, path):
+    assert ask("GET", path).status in (404, 405)
+
+
+def test_help():
+    result = CliRunner().invoke(cloud, ["serve", "--help"])
+    assert "127.0.0.1" in result.output
+
+
+@pytest.mark.usefixtures("address")
+def test_a_crystal_outside_of_the_training_domain_is_marked(tiny_model):
+    from cloud_model.web.analysis import analyse
+    from cloud_model.web.app import result_html
+
+    inside = replace(analyse(NACL, "NaCl.cif", tiny_model), out_of_domain=False)
+    outside = replace(inside, out_of_domain=True)
+    assert "Outside of the training domain" not in result_html(inside, tiny_model)
+    assert "Outside of the training domain" in result_html(outside, tiny_model)
+
+
+def test_importing_the_command_line_imports_no_web_library():
+    code = "import sys, cloud_model.cli, cloud_model.html; sys.exit('starlette' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
