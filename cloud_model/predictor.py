@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -21,7 +21,10 @@ from cloud_model.heads import (
 )
 from cloud_model.tokenizer import TokenBatch, Tokens
 
-TOKENS_PER_BATCH = 4096
+TOKENS_PER_BATCH = 2048
+UNPADDED = (
+    512  # tokens with which a batch is as fast as a larger one, so that it ends rather than being padded
+)
 
 
 class Output(NamedTuple):
@@ -97,16 +100,23 @@ def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequ
         What `function` returns, over all rows.
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
-    parts, start = [], 0
-    while start < len(order):
-        stop = start + 1
-        while stop < len(order) and (stop - start + 1) * len(tokens[order[stop]].ids) <= TOKENS_PER_BATCH:
-            stop += 1
-        parts.append(function(TokenBatch.collate([tokens[row] for row in order[start:stop]])))
-        start = stop
+    batches = _batches([len(tokens[row].ids) for row in order])
+    parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))
     return [torch.cat(pieces)[inverse] for pieces in zip(*parts, strict=True)]
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[slice]:
+    """Slices of strings sorted by length that go through a network together."""
+    start = 0
+    for stop, length in enumerate(lengths):
+        longer = length > lengths[stop - 1] and (stop - start) * lengths[stop - 1] >= UNPADDED
+        full = (stop - start + 1) * length > TOKENS_PER_BATCH
+        if stop > start and (longer or full):
+            yield slice(start, stop)
+            start = stop
+    yield slice(start, len(lengths))
 
 
 def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
