@@ -16,12 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
+import stat
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -30,14 +31,19 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cloud_model.encoder import EncoderConfig
-from cloud_model.errors import CheckpointError
+from cloud_model.errors import CheckpointError, VocabularyError
+from cloud_model.heads import HEAD_SIZE
 from cloud_model.predictor import Predictor
-from cloud_model.properties import PropertyInfo, ScalarTarget
+from cloud_model.properties import THERMODYNAMICS, PropertyInfo, ScalarTarget
+from cloud_model.records import from_record
 from cloud_model.scope import Dialect
 from cloud_model.tokenizer import Tokenizer
 
 FORMAT = 1
 CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
+MAX_TEXT, MAX_WEIGHTS = 2**24, 2**33  # bytes of a file
+MAX_MEMBERS = 100
+MAX_NAME = 200  # characters
 PUBLISHED_SYMPREC = 0.01  # pymatgen's default, which the published code uses
 
 
@@ -76,6 +82,15 @@ class CheckpointConfig:
     spectra: int = 0
     spread_calibration: float = 1.0
     domain: bool = False
+
+    def __post_init__(self) -> None:
+        thermodynamics = THERMODYNAMICS.keys() if self.spectra else set()
+        if not (self.name.isprintable() and len(self.name) <= MAX_NAME):
+            raise ValueError(f"name is {self.name[:MAX_NAME]!r}")
+        if not (0 < self.symprec < inf and self.spectra >= 0 and self.spread_calibration >= 0):
+            raise ValueError("symprec is not positive, or spectra or spread_calibration is negative")
+        if not self.targets.keys() <= self.properties.keys() <= self.targets.keys() | thermodynamics:
+            raise ValueError("its properties are not those of its targets and spectra")
 
 
 @dataclass(frozen=True)
@@ -152,50 +167,53 @@ class Checkpoint:
 
 
 def _load_own(directory: Path, config: dict[str, Any]) -> Checkpoint:
-    if config["format"] != FORMAT:
+    if type(config["format"]) is not int or config["format"] != FORMAT:
         raise CheckpointError(
             str(directory),
-            f"has format {config['format']!r} where this version reads {FORMAT}",
+            f"has format {config['format']!r:.40} where this version reads {FORMAT}",
             "Update cloud-plugins, or use a checkpoint made for this version.",
         )
-    for name, expected in config.get("sha256", {}).items():
-        if name not in (WEIGHTS, VOCABULARY):
-            raise _damaged(directory / CONFIG, f"names an unexpected file, {name!r}")
+    try:
+        contents = from_record(_Contents, config)
+        parsed = from_record(CheckpointConfig, config)
+    except ValueError as error:
+        raise _damaged(directory / CONFIG, f"lacks or garbles an entry ({error})") from error
+    if contents.sha256.keys() != {WEIGHTS, VOCABULARY}:
+        raise _damaged(directory / CONFIG, f"has no SHA-256 of {WEIGHTS} and {VOCABULARY} alone")
+    for name, expected in contents.sha256.items():
         if _sha256(directory / name) != expected:
             raise _damaged(directory / name, "does not have the content that was saved (SHA-256 differs)")
-    try:
-        parsed = CheckpointConfig(
-            **{f.name: config[f.name] for f in fields(CheckpointConfig) if f.name in config}
-            | {
-                "encoder": EncoderConfig(**config["encoder"]),
-                "targets": {name: ScalarTarget(**target) for name, target in config["targets"].items()},
-                "properties": {name: PropertyInfo(**info) for name, info in config["properties"].items()},
-            }
-        )
-        count = int(config["members"])
-        if parsed.dialect not in get_args(Dialect) or count < 1:
-            raise ValueError(f"dialect {parsed.dialect!r}, {count} members")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(directory / CONFIG, f"lacks or garbles an entry ({error})") from error
-    tokenizer = Tokenizer(_read_lines(directory / VOCABULARY), parsed.encoder.max_position_embeddings)
-    weights = _read_safetensors(directory / WEIGHTS)
-    members = []
-    for i in range(count):
-        prefix = f"{i}."
-        state = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
-        members.append(_build(directory, parsed, state))
-    return Checkpoint(parsed, tokenizer, members)
+    tokenizer = _tokenizer(directory, _read_text(directory / VOCABULARY).splitlines(), parsed.encoder)
+    members: list[dict[str, Tensor]] = [{} for _ in range(min(contents.members, MAX_MEMBERS))]
+    for key, value in _read_safetensors(directory / WEIGHTS).items():
+        member, _, name = key.partition(".")
+        if not (member.isdecimal() and int(member[:9]) < len(members)):
+            raise _damaged(directory / WEIGHTS, f"holds {key!r:.80}, which is of no member")
+        members[int(member)][name] = value
+    return Checkpoint(parsed, tokenizer, [_build(directory, parsed, state) for state in members])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Contents:
+    """What the configuration says of the files beside it."""
+
+    members: int
+    sha256: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.members <= MAX_MEMBERS:
+            raise ValueError(f"members is {self.members}")
 
 
 def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
     try:
-        encoder = EncoderConfig(**{f.name: config[f.name] for f in fields(EncoderConfig)})
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(directory / CONFIG, f"lacks {error}") from error
-    parsed = CheckpointConfig(
-        name=directory.name, dialect="reference", symprec=PUBLISHED_SYMPREC, encoder=encoder
-    )
-    tokenizer = Tokenizer(_published_vocabulary(directory), encoder.max_position_embeddings)
+        encoder = from_record(EncoderConfig, config)
+        parsed = CheckpointConfig(
+            name=directory.name, dialect="reference", symprec=PUBLISHED_SYMPREC, encoder=encoder
+        )
+    except ValueError as error:
+        raise _damaged(directory / CONFIG, f"lacks or garbles an entry ({error})") from error
+    tokenizer = _tokenizer(directory, _published_vocabulary(directory), encoder)
     weights = (
         _read_safetensors(directory / WEIGHTS) if (directory / WEIGHTS).exists() else _read_torch(directory)
     )
@@ -207,15 +225,30 @@ def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
 
 
 def _published_vocabulary(directory: Path) -> list[str]:
-    tokens = dict(enumerate(_read_lines(directory / VOCABULARY)))
-    if (directory / "added_tokens.json").exists():
-        tokens |= {i: token for token, i in _read_json(directory / "added_tokens.json").items()}
-    elif (directory / "tokenizer_config.json").exists():
-        added = _read_json(directory / "tokenizer_config.json").get("added_tokens_decoder", {})
-        tokens |= {int(i): token["content"] for i, token in added.items()}
-    if sorted(tokens) != list(range(len(tokens))):
-        raise _damaged(directory, "has gaps in the ids of its added tokens")
-    return [tokens[i] for i in range(len(tokens))]
+    tokens = dict(enumerate(_read_text(directory / VOCABULARY).splitlines()))
+    try:
+        if (directory / "added_tokens.json").exists():
+            tokens |= {i: token for token, i in _read_json(directory / "added_tokens.json").items()}
+        elif (directory / "tokenizer_config.json").exists():
+            added = _read_json(directory / "tokenizer_config.json").get("added_tokens_decoder", {})
+            tokens |= {int(i): str(token["content"]) for i, token in added.items()}
+        vocabulary = [tokens[i] for i in range(len(tokens))]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(
+            directory, f"has added tokens without names, or gaps in their ids ({error})"
+        ) from error
+    return vocabulary
+
+
+def _tokenizer(directory: Path, vocabulary: Sequence[str], encoder: EncoderConfig) -> Tokenizer:
+    if len(vocabulary) > encoder.vocab_size:
+        raise _damaged(
+            directory / VOCABULARY, f"holds {len(vocabulary)} tokens where {CONFIG} has {encoder.vocab_size}"
+        )
+    try:
+        return Tokenizer(vocabulary, encoder.max_position_embeddings)
+    except VocabularyError as error:
+        raise _damaged(directory / VOCABULARY, error.reason) from error
 
 
 class _Uninitialised(TorchFunctionMode):
@@ -234,18 +267,47 @@ class _Uninitialised(TorchFunctionMode):
 
 
 def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) -> Predictor:
+    _check_shapes(directory, config, state)
+    if not all(value.is_floating_point() for value in state.values()):
+        raise _damaged(directory / WEIGHTS, "holds weights that are no floating-point numbers")
+    weights = {key: value.float() for key, value in state.items()}
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise _damaged(directory / WEIGHTS, "holds weights that are not finite")
     try:
         with torch.random.fork_rng(devices=()), _Uninitialised():
             member = Predictor(config.encoder, len(config.targets), config.spectra, config.domain)
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise _damaged(directory / CONFIG, f"describes no network ({error})") from error
     try:
-        member.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
+        member.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise _damaged(
             directory / WEIGHTS, f"does not fit the configuration ({str(error).splitlines()[-1].strip()})"
         ) from error
     return member.eval().requires_grad_(False)
+
+
+def _check_shapes(directory: Path, config: CheckpointConfig, state: Mapping[str, Tensor]) -> None:
+    """Compare the sizes that a configuration states with the weights, before memory is taken for them."""
+    shape = config.encoder
+    layer = "encoder.encoder.layer.0"
+    expected = {
+        "encoder.embeddings.word_embeddings.weight": (shape.vocab_size, shape.hidden_size),
+        "encoder.embeddings.position_embeddings.weight": (shape.max_position_embeddings, shape.hidden_size),
+        "encoder.embeddings.token_type_embeddings.weight": (shape.type_vocab_size, shape.hidden_size),
+        f"{layer}.attention.self.query.weight": (shape.hidden_size, shape.hidden_size),
+        f"{layer}.intermediate.dense.weight": (shape.intermediate_size, shape.hidden_size),
+        f"encoder.encoder.layer.{shape.num_hidden_layers - 1}.output.LayerNorm.weight": (shape.hidden_size,),
+    }
+    if config.targets:
+        expected["scalars.value"] = (len(config.targets), HEAD_SIZE)
+    if config.spectra:
+        expected["thermodynamics.offsets"] = (config.spectra,)
+    for name, size in expected.items():
+        if name not in state or state[name].shape != size:
+            raise _damaged(
+                directory / WEIGHTS, f"does not fit the configuration ({name} is not of shape {size})"
+            )
 
 
 def _read_config(directory: Path) -> dict[str, Any]:
@@ -256,31 +318,28 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
+    text = _read_text(path)
     try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
 
 
-def _read_lines(path: Path) -> list[str]:
-    return _read_text(path).splitlines()
-
-
 def _read_text(path: Path) -> str:
+    _check_file(path, MAX_TEXT)
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(
-            str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory."
-        ) from error
+        raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise _damaged(path, "is not text") from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    _check_file(path, MAX_WEIGHTS)
     try:
         return load_file(path)
-    except (SafetensorError, OSError, struct.error) as error:
+    except (SafetensorError, OSError, MemoryError, struct.error) as error:
         raise _damaged(path, f"is not a readable safetensors file ({error})") from error
 
 
@@ -290,15 +349,41 @@ def _read_torch(directory: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             str(directory), f"holds neither {WEIGHTS} nor {path.name}", "Download the weights."
         )
+    _check_file(path, MAX_WEIGHTS)
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(
-            str(path),
-            "does not hold plain tensors, and nothing else is ever unpickled",
-            f"Convert it to {WEIGHTS}.",
-        ) from error
-    return dict(weights)
+    except Exception as error:  # its unpickler raises whatever a malformed file runs into
+        raise _no_tensors(path) from error
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
+        raise _no_tensors(path)
+    return weights
+
+
+def _no_tensors(path: Path) -> CheckpointError:
+    return CheckpointError(
+        str(path),
+        "does not hold plain tensors, and nothing else is ever unpickled",
+        f"Convert it to {WEIGHTS}.",
+    )
+
+
+def _check_file(path: Path, limit: int) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+        raise _damaged(path, "is not a regular file")
+    if status.st_size > limit:
+        raise _damaged(path, f"is larger than {limit // 2**20} MiB")
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory."
+    )
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
@@ -306,13 +391,12 @@ def _damaged(path: Path, reason: str) -> CheckpointError:
 
 
 def _sha256(path: Path) -> str:
+    _check_file(path, MAX_WEIGHTS)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(
-            str(path), f"cannot be read ({error.strerror})", "Give a complete checkpoint directory."
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _replace(path: Path, write: Any) -> None:

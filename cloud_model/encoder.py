@@ -30,8 +30,16 @@ class EncoderConfig:
     attention_probs_dropout_prob: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.num_attention_heads < 1 or self.hidden_size % self.num_attention_heads:
+        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                     "intermediate_size", "max_position_embeddings", "type_vocab_size"):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}")
+        if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"{self.hidden_size} units do not divide among {self.num_attention_heads} heads")
+        if not all(0 <= p < 1 for p in (self.hidden_dropout_prob, self.attention_probs_dropout_prob)):
+            raise ValueError("a dropout probability is not in [0, 1)")
+        if not 0 <= self.layer_norm_eps < 1:
+            raise ValueError(f"layer_norm_eps is {self.layer_norm_eps}")
 
 
 class Embeddings(nn.Module):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cloud_model.errors import DataError
 
 Transform = Literal["identity", "log10"]
+Basis = Literal["atom", "cell", "crystal"]
 Array = NDArray[np.float64]
 
 
@@ -22,7 +23,7 @@ class PropertyInfo:
     ----------
     unit : str
         Unit of the values; empty for a pure number.
-    basis : str
+    basis : {'atom', 'cell', 'crystal'}
         What the value refers to: ``"atom"``, ``"cell"`` (the one that the user passed in) or ``"crystal"`` for
         intensive properties.
     description : str
@@ -34,7 +35,7 @@ class PropertyInfo:
     """
 
     unit: str
-    basis: str
+    basis: Basis
     description: str
     training_set: str = ""
     test_error: float | None = None
@@ -61,6 +62,10 @@ class ScalarTarget:
     scale: float
     minimum: float | None = None
     calibration: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.scale > 0 and self.calibration >= 0):
+            raise ValueError(f"scale is {self.scale} and calibration {self.calibration}")
 
     @classmethod
     def fit(cls, labels: Array, transform: Transform, minimum: float | None = None) -> ScalarTarget:
@@ -128,11 +133,13 @@ _VIBRATIONAL = {
     "vibrational_free_energy": ("J/mol{}", "vibrational Helmholtz free energy, zero-point energy included"),
 }
 
+_BASES: tuple[tuple[str, str, Basis], ...] = (("_per_atom", "-atom", "atom"), ("", "", "cell"))
+
 THERMODYNAMICS: dict[str, PropertyInfo] = {
     name + suffix: PropertyInfo(
         unit=unit.format(mole), basis=basis, description=f"Harmonic {description}, at the given temperature."
     )
     for name, (unit, description) in _VIBRATIONAL.items()
-    for suffix, mole, basis in (("_per_atom", "-atom", "atom"), ("", "", "cell"))
+    for suffix, mole, basis in _BASES
 }
 """Thermodynamic properties, all from one vibrational density of states; per mole of atoms and of cells."""
