@@ -111,7 +111,8 @@ def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
         try:
             return _analyse(read_crystal(path), name, model, caught)
         except CloudError as error:
-            raise CloudError(str(error).replace(str(path), name)) from error
+            message = str(error).replace(str(path), name)
+            raise CloudError(message if message.startswith(name) else f"{name}: {message}") from error
 
 
 def _analyse(crystal: Crystal, name: str, model: CloudModel, caught: list[Any]) -> Analysis:

@@ -91,6 +91,7 @@ def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
         ("empty.cif", b"", r"^empty\.cif: "),
         ("POSCAR", b"\x00\xff" * 100, r"^POSCAR: "),
         ("", NACL[:100], r"^crystal: "),
+        ("oganesson.cif", NACL.replace(b"Na", b"Og"), r"^oganesson\.cif: "),
         ("disordered.cif", NACL.replace(b" 1.0000", b" 0.5000"), r"^disordered\.cif: .*occupied"),
     ],
 )
