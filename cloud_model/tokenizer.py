@@ -144,7 +144,16 @@ class Tokenizer:
             raise ScopeError(
                 text, f"has {len(sections)} sections", "SCOPE is 'generators | positions | composition'."
             )
-        generators, positions, composition = (section.split() for section in sections)
+        try:
+            words = self._words(*(section.split() for section in sections))
+        except (ValueError, ZeroDivisionError) as error:
+            raise ScopeError(text, f"is malformed ({error})", "Check it with Scope.parse.") from None
+        return self._look_up(text, words)
+
+    def _words(
+        self, generators: list[str], positions: list[str], composition: list[str]
+    ) -> list[tuple[str, float]]:
+        """Tokens and their shares of the atoms."""
         merged = "".join(generators)
         words: list[tuple[str, float]] = [("[CLS]", 0.0)]
         words += [(merged, 0.0)] if merged in self._ids else [(word, 0.0) for word in generators]
@@ -154,7 +163,7 @@ class Tokenizer:
         words.append((SEPARATOR, 0.0))
         words += [(word, 0.0) for word in composition] if has_sites else _weighted(composition)
         words.append(("[SEP]", 0.0))
-        return self._look_up(text, words)
+        return words
 
     def _sites(self, positions: list[str]) -> Iterator[tuple[str, float]]:
         orbits = list(zip(positions[::2], positions[1::2], strict=True))
