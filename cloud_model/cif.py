@@ -114,7 +114,7 @@ def _crystal_block(text: str) -> Block:
         raise _Malformed(f"it is longer than {MAX_LENGTH // 2**20} MiB")
     if "\0" in text:
         raise _Malformed("it is not text")
-    blocks = [block for block in _blocks(text) if _COORDINATES[0] in block]
+    blocks = [block for block in _blocks(text) if block.get(_COORDINATES[0])]
     if not blocks:
         raise _Malformed("it holds no atom sites")
     if len(blocks) > 1:
