@@ -137,9 +137,12 @@ def write(runs: pd.DataFrame, fitted: dict[str, float]) -> None:
         axes = figure.subplots()
         for parameters, rows in runs.groupby("parameters"):
             axes.loglog(rows.tokens, rows.loss, "o-", label=f"{parameters:,} parameters")
-        axes.set(xlabel="training tokens", ylabel="validation loss (nats)")
+        axes.set(xlabel="Training tokens", ylabel="Validation loss (nats)")
+        axes.set_xticks(tokens := sorted(set(runs.tokens)), [f"{number:,}" for number in tokens])
+        axes.set_yticks(losses := [2.5, 3, 3.5, 4, 4.5, 5], [f"{loss:g}" for loss in losses])
+        axes.minorticks_off()
         axes.legend()
-        figure.savefig(RESULTS / "scaling_study.svg")
+        figure.savefig(RESULTS / "scaling_study.svg", metadata={"Date": None})
     print("\n".join(lines))
 
 
