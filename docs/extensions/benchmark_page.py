@@ -146,7 +146,7 @@ def invariance() -> str:
     result, published = load("scope_invariance"), load("scope_reference")
     dialects = list(result["invariance"])
     rows = [
-        [change, *(f"{result['invariance'][d][change]['equal'] / result['rows']:.1%}" for d in dialects)]
+        [change, *(f"{result['invariance'][d][change]['equal'] / result['rows']:.2%}" for d in dialects)]
         for change in result["invariance"]["canonical"]
     ]
     engines = result["engines"]["canonical"]["equal"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT = re.compile(r"^\$ ", re.MULTILINE)
-ENVIRONMENT = {"COLUMNS": "92", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
 SECONDS = 300
 
 

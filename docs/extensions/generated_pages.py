@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import sys
 from pathlib import Path
 
-import click
 from sphinx.application import Sphinx
 
 from cloud_model.cli import cloud
@@ -15,6 +15,7 @@ from cloud_model.properties import SCALARS, THERMODYNAMICS
 from cloud_model.registry import available
 
 ROOT = Path(__file__).parents[2]
+WIDTH = 92  # of help texts
 GENERATED = ROOT / "docs" / "generated"
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -47,11 +48,12 @@ def properties() -> str:
 
 def commands() -> str:
     """Help of the command and of its subcommands."""
-    context = click.Context(cloud, info_name="cloud", terminal_width=92)
+    context = cloud.make_context("cloud", [], resilient_parsing=True, terminal_width=WIDTH)
     parts = [f"```text\n{cloud.get_help(context)}\n```"]
     for name in cloud.list_commands(context):
         if command := cloud.get_command(context, name):
-            text = command.get_help(click.Context(command, context, name, terminal_width=92))
+            child = command.make_context(name, [], context, resilient_parsing=True, terminal_width=WIDTH)
+            text = command.get_help(child)
             parts.append(f"## cloud {name}\n\n```text\n{text}\n```")
     return "\n\n".join(["# Reference", *parts]) + "\n"
 
@@ -61,6 +63,7 @@ def example(script: Path) -> str:
     code = script.read_text()
     header = ast.parse(code).body[0]
     title, _, text = (ast.get_docstring(ast.parse(code)) or script.stem).partition("\n")
+    text = re.sub(r"^(Needs|Run|Writes):", r"- **\1:**", text, flags=re.MULTILINE)
     body = "\n".join(code.splitlines()[header.end_lineno :]).strip("\n")
     return f"# {title.rstrip('.')}\n{text}\n\n`examples/{script.name}`:\n\n```{{code-block}} python\n{body}\n```\n"
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from executed_blocks import BLOCK, run_page
 
 ROOT = Path(__file__).parents[2]
