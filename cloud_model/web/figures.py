@@ -76,9 +76,9 @@ def heat_capacity_figure(analysis: Analysis) -> dict[str, Any] | None:
         "layout": {
             "xaxis": {"title": {"text": "Temperature (K)"}, "range": [0, T[-1]]},
             "yaxis": {"title": {"text": "Heat capacity (J/(mol-atom K))"}, "range": [0, 3.3 * R]},
-            "legend": {"x": 1, "xanchor": "right", "y": 0.05, "yanchor": "bottom"},
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "reversed"},
             "hovermode": "x unified",
-            "margin": {"l": 60, "r": 10, "t": 10, "b": 50},
+            "margin": {"l": 60, "r": 15, "t": 60, "b": 50},
         },
     }
 
