@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ def benchmark_page(folder: Path) -> str:
         "Accuracy of the default checkpoint": accuracy(),
         "MatBench": matbench_tables(),
         "Invariance of SCOPE": invariance(),
-        "Speed of SCOPE": scope_speed(),
-        "Speed of featurizers": featurizer_speed(),
-        "Pretraining": report("training_speed"),
-        "Loss, parameters and tokens": report("scaling_study"),
     }
+    sections |= {
+        title: write() for name, (title, write) in SPEED.items() if (RESULTS / f"{name}.json").exists()
+    }
+    sections |= dict(report(path) for path in sorted(RESULTS.glob("*.md")))
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n\n".join(["# Benchmarks", INTRODUCTION, *parts, phonon_study()]) + "\n"
+    return "\n\n".join(["# Benchmarks", INTRODUCTION, *parts]) + "\n"
 
 
 def load(name: str) -> Any:
@@ -52,16 +53,14 @@ def image(name: str, text: str) -> str:
     return f"![{text}](generated/benchmarks/{name}.svg)"
 
 
-def report(name: str) -> str:
-    """What a benchmark wrote in words, and its figure."""
-    return f"{(RESULTS / f'{name}.md').read_text().strip()}\n\n{image(name, name.replace('_', ' '))}"
-
-
-def phonon_study() -> str:
-    """The comparison with published phonons, its headings one level lower and its figure on top."""
-    title, _, text = (RESULTS / "validation_study.md").read_text().partition("\n")
-    figure = image("validation_study", "errors of the heat capacity")
-    return f"#{title}\n\n{figure}\n{text.replace('## ', '### ')}"
+def report(path: Path) -> tuple[str, str]:
+    """What a benchmark wrote in words, its headings one level lower, and its figure on top."""
+    text = path.read_text().strip()
+    title = path.stem.replace("_", " ").capitalize()
+    if text.startswith("# "):
+        title, _, text = text.removeprefix("# ").partition("\n")
+    figure = f"{image(path.stem, title)}\n\n" if path.with_suffix(".svg").exists() else ""
+    return title, figure + re.sub(r"^#", "##", text.strip(), flags=re.MULTILINE)
 
 
 def accuracy() -> str:
@@ -188,3 +187,9 @@ def featurizer_speed() -> str:
         f"`featurize_dataframe` on {result['rows']:,} crystals, {result['threads']} thread, beside a stock featurizer "
         f"that calls the same model row by row.\n\n{table(['', 'ours (s)', 'stock (s)', 'ratio'], rows)}"
     )
+
+
+SPEED = {
+    "scope_speed": ("Speed of SCOPE", scope_speed),
+    "featurizer_speed": ("Speed of featurizers", featurizer_speed),
+}
