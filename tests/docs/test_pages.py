@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from executed_blocks import BLOCK, run_page
+from make_readme import errors
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,3 +26,7 @@ def test_code_of_a_page_runs(page):
 def test_links_to_files_exist(page):
     targets = re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_errors_in_the_readme_are_those_of_the_results():
+    assert errors() in (ROOT / "README.md").read_text()

@@ -337,15 +337,30 @@ def test_interrupted(monkeypatch):
 
 
 def test_colours_are_off_without_a_terminal_and_by_request():
-    environment = os.environ | {"NO_COLOR": "1", "FORCE_COLOR": ""}
+    environment = os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "1"}
     assert b"\x1b[" not in console("info", env=environment).stdout
     assert b"\x1b[" not in console("info").stdout
 
 
-def test_completion():
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("cloud pre", ["plain,predict", "plain,pretrain"]),
+        ("cloud predict Na", ["file,Na"]),
+        ("cloud predict --property bulk", ["plain,bulk_modulus"]),
+        ("cloud predict --model cloud-m", ["plain,cloud-mini"]),
+        ("cloud predict --model ./", ["dir,./"]),
+    ],
+)
+def test_completion(line, completions):
     environment = os.environ | {
         "_CLOUD_COMPLETE": "bash_complete",
-        "COMP_WORDS": "cloud pre",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
     }
-    assert b"predict" in console(env=environment).stdout
+    assert console(env=environment).stdout.decode().split() == completions
+
+
+def test_the_width_of_tables_in_a_pipe_can_be_set():
+    environment = os.environ | {"COLUMNS": "40"}
+    assert max(map(len, console("info", env=environment).stdout.decode().splitlines())) <= 40
