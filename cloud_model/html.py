@@ -56,36 +56,29 @@ def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, Proper
     Returns
     -------
     Styler
-        Rows are crystals. Those outside of the training domain are in italics; a crystal that could not be read
-        has its error in the last column.
+        Rows are crystals, columns those of the table that are properties, and notes on crystals that are outside of
+        the training domain or could not be read.
     """
     import pandas as pd
 
-    names = [name for name in predictions if name in properties]
-    table = pd.DataFrame(index=predictions.index)
-    for name in names:
-        unit = properties[name].unit
+    columns = {}
+    for name in filter(properties.__contains__, predictions):
+        label, unit = name.replace("_", " "), properties[name].unit
         pairs = zip(predictions[name], predictions[f"{name}_std"], strict=True)
-        table[f"{name.replace('_', ' ')} ({unit})" if unit else name.replace("_", " ")] = [
-            uncertain(*p) for p in pairs
-        ]
-    outside = (
-        predictions.get("out_of_domain", pd.Series(False, predictions.index))
-        .eq(True)
-        .fillna(False)
-        .astype(bool)
-    )
-    if outside.any():
-        table["note"] = outside.map({True: "outside of the training domain", False: ""})
-    if predictions["error"].notna().any():
-        table["error"] = predictions["error"].fillna("")
-    styles = pd.DataFrame("", table.index, table.columns).mask(outside, "font-style: italic")
-    styler = table.style.apply(lambda _: styles, axis=None).format(escape="html")
+        columns[f"{label} ({unit})" if unit else label] = [uncertain(*pair) for pair in pairs]
+    if "out_of_domain" in predictions:
+        outside = predictions["out_of_domain"].fillna(False)
+        columns["training domain"] = ["outside" if out else "" for out in outside]
+    if "error" in predictions:
+        columns["error"] = [error or "" for error in predictions["error"]]
+    table = pd.DataFrame(columns, index=predictions.index)
+    shown = [name for name in table if name not in ("error", "training domain") or table[name].any()]
+    styler = table[shown].style.format(escape="html")
     return styler.format_index(escape="html").format_index(escape="html", axis="columns")
 
 
 @cache
-def environment() -> Environment:
+def _environment() -> Environment:
     """Templates of this package; they escape what they show."""
     from jinja2 import Environment, PackageLoader
 
@@ -95,4 +88,4 @@ def environment() -> Environment:
 
 
 def _render(template: str, **values: object) -> str:
-    return environment().get_template(template).render(**values)
+    return _environment().get_template(template).render(**values)

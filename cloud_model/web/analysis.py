@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,7 +44,7 @@ class Analysis:
         0 to 1000 K, if the model has any.
     out_of_domain : bool or None
         Whether the crystal is unlike those that the model was trained on; None if it cannot tell.
-    notes : list of str
+    notes : sequence of str
         Warnings about the crystal.
     """
 
@@ -53,7 +54,7 @@ class Analysis:
     properties: dict[str, dict[str, Any]]
     thermodynamics: Thermodynamics | None
     out_of_domain: bool | None
-    notes: list[str]
+    notes: Sequence[str] = ()
 
     @property
     def formula(self) -> Formula:
@@ -82,7 +83,7 @@ class Analysis:
             "temperature": TEMPERATURE,
             "properties": self.properties,
             "out_of_domain": self.out_of_domain,
-            "notes": self.notes,
+            "notes": list(self.notes),
             "thermodynamics": None if curve is None else curve.to_frame().to_dict("list"),
         }
 
@@ -109,13 +110,15 @@ def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
         path = Path(folder, re.sub(r"[^\w.+-]|^\.", "_", name, flags=re.ASCII))
         path.write_bytes(content)
         try:
-            return _analyse(read_crystal(path), name, model, caught)
+            analysis = _analyse(read_crystal(path), name, model)
         except CloudError as error:
             message = str(error).replace(str(path), name)
             raise CloudError(message if message.startswith(name) else f"{name}: {message}") from error
+    notes = [str(warning.message).replace(str(path), name) for warning in caught]
+    return replace(analysis, notes=notes)
 
 
-def _analyse(crystal: Crystal, name: str, model: CloudModel, caught: list[Any]) -> Analysis:
+def _analyse(crystal: Crystal, name: str, model: CloudModel) -> Analysis:
     scope = Scope.from_crystal(crystal, model.dialect, model.symprec)
     row = model.predict(scope, temperature=TEMPERATURE).to_dict("records")[0]
     per_cell = {name for name, info in THERMODYNAMICS.items() if info.basis == "cell"}
@@ -139,5 +142,4 @@ def _analyse(crystal: Crystal, name: str, model: CloudModel, caught: list[Any]) 
         properties,
         model.thermodynamics(scope, TEMPERATURES) if has_thermodynamics else None,
         bool(row["out_of_domain"]) if "out_of_domain" in row else None,
-        [str(warning.message) for warning in caught],
     )

@@ -58,9 +58,14 @@ def test_predictions_outside_of_the_training_domain_are_marked():
     table = pd.DataFrame(
         {"x": [1.0, 2.0], "x_std": [0.1, 0.2], "error": None, "out_of_domain": [False, True]}
     )
-    html = predictions_style(table, {"x": PropertyInfo(unit="", basis="crystal", description="")}).to_html()
-    assert html.count("outside of the training domain") == 1
-    assert "italic" in html
+    info = {"x": PropertyInfo(unit="", basis="crystal", description="")}
+    assert predictions_style(table, info).to_html().count("outside") == 1
+    assert "training domain" not in predictions_style(table[:1], info).to_html()
+
+
+def test_any_part_of_the_predictions_can_be_shown(predictions, tiny_model):
+    twice = pd.concat([predictions[["bulk_modulus", "bulk_modulus_std"]]] * 2)  # its index is not unique
+    assert predictions_style(twice, tiny_model.properties).to_html().count("±") == 2
 
 
 def test_everything_is_escaped():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import subprocess
@@ -82,6 +83,15 @@ def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
     assert points % 27 == 0  # 14 of one element and 13 of the other
     assert {trace["name"] for trace in atoms} == {"Na", "Cl"}
     assert max(atoms[0]["x"] + atoms[1]["x"]) < 5.64 + 1
+
+
+def test_warnings_about_a_crystal_are_shown(ask):
+    stretched = re.sub(rb"(_cell_length_c +)\S+", rb"\g<1>40", NACL)
+    answer = ask("POST", "/crystal?name=slab.cif", stretched)
+    (note,) = answer.report["notes"]
+    assert note in html.unescape(answer.text)
+    assert "slab.cif" in note
+    assert "/" not in note
 
 
 @pytest.mark.parametrize(
