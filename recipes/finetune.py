@@ -124,15 +124,13 @@ def task_weights(training: pd.DataFrame, scalars: list[str]) -> list[float]:
     """Scarce labels weigh more, auxiliary ones half, and precise ones as `PRECISE` says instead of scarcity."""
     counts = training[scalars].notna().sum()
     scarcity = np.minimum(np.sqrt(counts.max() / counts), 6.0)
-    return [
-        float(PRECISE.get(name, scarcity[name])) * (1.0 if name in SCALARS else 0.5) for name in scalars
-    ]
+    return [float(PRECISE.get(name, scarcity[name])) * (1.0 if name in SCALARS else 0.5) for name in scalars]
 
 
 def repeats(training: pd.DataFrame) -> np.ndarray:
     """Crystals with scarce labels are seen more often."""
     twice = training[["debye_temperature", "refractive_index", "bulk_modulus_mp"]].notna().any(axis=1)
-    often = training.max_phonon_frequency.notna() | training.heat_capacities.notna()
+    often = training.max_phonon_frequency.notna()
     return np.select([often, twice], [4, 2], 1)
 
 

@@ -21,21 +21,36 @@ positions and the element on each. It sees no coordinates and no lattice.
 ## Error
 
 On crystals whose composition occurs nowhere in training, neither among labels nor in the pretraining corpus: a
-fixed hash of the composition sets aside one twentieth. Half of these calibrate the error bars, the other half are
-measured here: one split, one seed, {members} network(s). `dummy` always says the median of the training labels.
-{baselines}
+fixed hash of the composition sets aside one twentieth, {held_out} strings beside {held_in} with labels for training.
+{overlap} of the {held_out} strings occur in the pretraining corpus. One split, one seed, {members} network(s).
+`dummy` always says the median of the training labels; the other columns are fitted to the same labels of the same
+training crystals.
 
 {table}
 
-`68%` and `95%` are the shares of labels within one and two predicted standard errors.
+`68%` and `95%` are the shares of labels within 1 and 1.96 predicted standard errors, of each half of these crystals
+when the other half calibrates the error bars. The published label of the heat capacity counts imaginary modes as zero
+where these networks, trained on stable crystals, predict that of a stable one.
+
+## Error by crystal system and chemistry
+
+Mean absolute error (number of crystals); a crystal belongs to the first kind of anion of which it holds one.
+
+{kinds}
+
+## Domain
+
+`out_of_domain` is true for crystals whose mean hidden state is further from the training crystals (Mahalanobis
+distance) than that of 98% of the held-out ones.
+
+{domain}
 
 ## Where not to trust it
 
 - Polymorphs with equal symmetry and equal sites share a string, and so a prediction.
 - Slabs, molecules, clusters, defects and disordered crystals are not bulk crystals of the training sets.
 - Magnetic order, pressure and strain are invisible to it.
-- The tests of scarce labels are small, and so are the samples that calibrated their error bars: those of
-  `max_phonon_frequency` are too narrow.
+- The tests of scarce labels are small, and so are the samples that calibrated their error bars.
 - Noble gases, actinides and compounds of more than five elements are rare in training.
 - Phonons of training are those of semiconductors and insulators: heat capacities of metals are the least certain
   (`benchmarks/results/validation_study.md`).
@@ -52,7 +67,13 @@ repository); MatBench dielectric and phonons, Castelli perovskites (MIT); phonon
 """
 
 
-def model_card(checkpoint: Checkpoint, results: pd.DataFrame, provenance: dict[str, str]) -> str:
+def model_card(
+    checkpoint: Checkpoint,
+    results: pd.DataFrame,
+    kinds: pd.DataFrame,
+    domain: pd.DataFrame,
+    provenance: dict[str, str],
+) -> str:
     """Markdown text of the card.
 
     Parameters
@@ -61,8 +82,11 @@ def model_card(checkpoint: Checkpoint, results: pd.DataFrame, provenance: dict[s
         Its configuration and the sizes of its networks.
     results : DataFrame
         One row a property, as ``export.py`` measures them.
+    kinds, domain : DataFrame
+        One row a group of crystals: for each property a column of errors, and one of counts, ``<name>_count``.
     provenance : dict of str to str
-        The entries ``corpus``, ``pretraining``, ``finetuning`` and ``baselines`` of the text.
+        The other entries of the text: ``corpus``, ``overlap``, ``held_in``, ``held_out``, ``pretraining`` and
+        ``finetuning``.
     """
     config = checkpoint.config
     return TEMPLATE.format(
@@ -76,6 +100,8 @@ def model_card(checkpoint: Checkpoint, results: pd.DataFrame, provenance: dict[s
         length=config.encoder.max_position_embeddings,
         spectra=config.spectra,
         table=table(results),
+        kinds=grouped(kinds),
+        domain=grouped(domain),
         **provenance,
     )
 
@@ -96,6 +122,29 @@ def table(results: pd.DataFrame) -> str:
     lines = [head, ["---"] * len(head)]
     for name, row in results.iterrows():
         errors = [f"{row[column]:.3g}" for column in ("mae", *baselines)]
-        coverage = [f"{row[column]:.0%}" for column in ("coverage_68", "coverage_95")]
+        coverage = [
+            "" if pd.isna(row[column]) else f"{row[column]:.0%}" for column in ("coverage_68", "coverage_95")
+        ]
         lines.append([str(name), row.unit, str(row.training), str(row["count"]), *errors, *coverage])
+    return markdown(lines)
+
+
+def grouped(errors: pd.DataFrame) -> str:
+    """Markdown table of the errors of groups of crystals, with the number of crystals behind each."""
+    names = [name for name in errors.columns if not name.endswith("_count")]
+    head = ["", *names]
+    rows = [
+        [
+            str(group),
+            *(
+                f"{row[name]:.3g} ({row[f'{name}_count']:g})" if row[f"{name}_count"] else ""
+                for name in names
+            ),
+        ]
+        for group, row in errors.iterrows()
+    ]
+    return markdown([head, ["---"] * len(head), *rows])
+
+
+def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,8 +2,9 @@
 
     python recipes/prepare.py DATA OUTPUT
 
-writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings) and ``labels.parquet`` (SCOPE strings, one
-column a property, temperatures and heat capacities, and the split).
+writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings), ``labels.parquet`` (SCOPE strings, one column a
+property, temperatures and heat capacities, and the split) and ``cloud_label.parquet`` (the published label of the
+heat capacity, of crystals with imaginary modes too, which is only measured on).
 
 Equal strings are merged and their labels averaged. Rows whose composition hashes into the validation twentieth
 are validation rows in every table, and are left out of the corpus, so that no validation composition has been
@@ -20,8 +21,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from pymatgen.core import Element
 
-from cloud_model import Scope
+from cloud_model import Scope, debye
+from cloud_model.elements import SYMBOLS
 
 HEAT_CAPACITY_STABLE = 1e-3  # largest share of imaginary modes of a row whose heat capacity is a label
 
@@ -64,8 +68,11 @@ def main() -> None:
 
     labels = pd.concat([*(scalar_labels(arguments.data, name) for name in SCALARS), volumes(arguments.data)])
     labels = labels.groupby("scope", sort=False).mean().join(heat_capacities(arguments.data), how="outer")
+    add_metals(labels)
     labels["split"] = ["validation" if is_validation(text) else "train" for text in labels.index]
     labels.reset_index().to_parquet(arguments.output / "labels.parquet")
+
+    published_labels(arguments.data).to_parquet(arguments.output / "cloud_label.parquet")
 
     unlabelled = [table(arguments.data, name).scope for name in ("pretrain_mp", "pretrain_extra")]
     corpus = pd.concat([*unlabelled, labels.index.to_series()]).drop_duplicates()
@@ -122,6 +129,35 @@ def heat_capacities(data: Path) -> pd.DataFrame:
     return rows.groupby("scope", sort=False).agg(
         {"temperatures": "first", "heat_capacities": lambda curves: np.mean(list(curves), axis=0).tolist()}
     )
+
+
+def add_metals(labels: pd.DataFrame) -> None:
+    """Give training metals the heat capacity of one Debye spectrum, at the Debye temperature of AFLOW.
+
+    The phonons are those of semiconductors and insulators: without these curves the heat capacity of a metal
+    would be a guess. Those of the validation crystals stay true phonons.
+    """
+    metals = {symbol for symbol in SYMBOLS if Element(symbol).is_metal}
+    grid = labels.temperatures.dropna().iloc[0]
+    for text, theta in labels.debye_temperature[labels.heat_capacities.isna()].dropna().items():
+        elements = set(text.rsplit(" | ", 1)[1].split()[::2])
+        if elements <= metals and not is_validation(text):
+            curve = debye.heat_capacity(torch.tensor(theta), torch.tensor(grid, dtype=torch.float64))
+            labels.at[text, "temperatures"], labels.at[text, "heat_capacities"] = grid, curve.tolist()
+
+
+def published_labels(data: Path) -> pd.DataFrame:
+    """Heat capacity at 300 K in J/(mol K) of the primitive cell, imaginary modes counted as zero."""
+    rows = pd.DataFrame(
+        {
+            "scope": sites_string(row),
+            "n_atoms": row["cloud_n_atoms"],
+            "heat_capacity": row["cloud_cv_300K_J_mol_cell_K"],
+            "stable": row["imaginary_fraction"] < HEAT_CAPACITY_STABLE,
+        }
+        for row in read_jsonl(data / "phonon_train.jsonl.gz")
+    )
+    return rows.assign(split=["validation" if is_validation(text) else "train" for text in rows.scope])
 
 
 def read_jsonl(path: Path) -> list[dict]:
