@@ -26,8 +26,8 @@ def run(monkeypatch, tmp_path, capfd):
     plt.switch_backend("agg")
     monkeypatch.chdir(tmp_path)
 
-    def run(name: str) -> str:
-        monkeypatch.setattr(sys, "argv", [name])
+    def run(name: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         return capfd.readouterr().out
 
@@ -60,6 +60,13 @@ def test_matminer(run):
     magpie, cloud, both = map(int, sizes)
     assert magpie + cloud == both
     assert max(map(float, errors)) < spread / 2
+
+
+def test_matminer_with_a_public_dataset(run, monkeypatch, rock_salts):
+    frame = pd.DataFrame({"structure": rock_salts * 3, "last phdos peak": np.arange(36.0)})
+    monkeypatch.setattr("matminer.datasets.load_dataset", {"matbench_phonons": frame}.__getitem__)
+    printed = run("matminer_features.py", "--dataset", "matbench_phonons", "--rows", "30")
+    assert "30 crystals, last phdos peak" in printed
 
 
 def test_sklearn(run):

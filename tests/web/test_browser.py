@@ -61,6 +61,17 @@ def test_upload_and_read_the_numbers(page, tiny_model):
     assert "CLOUD" in page.locator("#heat-capacity .legendtext").all_text_contents()
 
 
+def test_drop(page):
+    drop = """text => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([text], "MgO.cif"));
+        document.getElementById("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true}));
+    }"""
+    page.evaluate(drop, (EXAMPLES / "MgO.cif").read_text())
+    page.wait_for_selector("#summary h2")
+    assert page.inner_text("#summary h2") == "MgO"
+
+
 def test_download(page):
     page.click("#sample")
     with page.expect_download() as download:

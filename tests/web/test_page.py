@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -161,6 +162,13 @@ def test_a_crystal_outside_of_the_training_domain_is_marked(tiny_model):
     outside = replace(inside, out_of_domain=True)
     assert "Outside of the training domain" not in result_html(inside, tiny_model)
     assert "Outside of the training domain" in result_html(outside, tiny_model)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = CliRunner().invoke(cloud, ["serve"], standalone_mode=False)
+    assert isinstance(result.exception, click.UsageError)
+    assert "pip install 'cloud-plugins[web]'" in result.exception.message
 
 
 def test_importing_the_command_line_imports_no_web_library():
