@@ -111,6 +111,12 @@ def heat_capacity(theta: Tensor | float, T: Tensor | float) -> Tensor:
     -------
     Tensor
         J/(mol-atom K), of the broadcast shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(heat_capacity(torch.tensor(645.0), 300.0).item(), 2)
+    20.01
     """
     return DebyeSolid(theta, T).heat_capacity
 

@@ -109,7 +109,12 @@ class CloudModel:
     --------
     >>> from ase.build import bulk
     >>> model = CloudModel.from_pretrained()
-    >>> model.predict([bulk("NaCl", "rocksalt", a=5.64)], ["band_gap"])  # doctest: +SKIP
+    >>> rock_salts = [bulk("NaCl", "rocksalt", a=5.64), bulk("MgO", "rocksalt", a=4.21)]
+    >>> model.predict(rock_salts, ["bulk_modulus"])["bulk_modulus"].round()  # GPa  # doctest: +SKIP
+    >>> model.embed(rock_salts).shape == (2, model.embedding_size)
+    True
+    >>> model.thermodynamics(rock_salts[1], [0, 300]).heat_capacity[0]  # J/(mol-atom K)
+    np.float64(0.0)
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -60,6 +60,17 @@ class Scope:
         Tolerance in Angstrom of the symmetry search that gave it, if any.
     n_atoms : int or None
         Number of atoms in the cell that it was made from, if any.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> scope = Scope.from_crystal(bulk("NaCl", "rocksalt", a=5.64), dialect="sites")
+    >>> print(scope)
+    1 6 a O D D a D O D b O O O c O O O d O O O e O O O 0 | 4a Na 4b Cl | Na 0.5 Cl 0.5
+    >>> scope.space_group, scope.n_atoms
+    (225, 2)
+    >>> scope == Scope.parse(str(scope)) == Scope.from_orbits(225, "Na:4a;Cl:4b")
+    True
     """
 
     space_group: int

@@ -192,8 +192,12 @@ class CloudFeaturizer(_CrystalFeaturizer):
 
     Examples
     --------
+    >>> import pandas as pd
+    >>> from ase.build import bulk
     >>> from cloud_plugins import CloudFeaturizer
-    >>> features = CloudFeaturizer().featurize_dataframe(df)  # doctest: +SKIP
+    >>> frame = pd.DataFrame({"crystal": [bulk("Cu"), bulk("NaCl", "rocksalt", a=5.64)]})
+    >>> CloudFeaturizer().featurize_dataframe(frame, pbar=False).columns[1]
+    'cloud-mini mean 0'
     """
 
     def __init__(

@@ -58,8 +58,10 @@ class CloudCalculator(Calculator):
     >>> from cloud_plugins import CloudCalculator
     >>> nacl = bulk("NaCl", "rocksalt", a=5.64)
     >>> nacl.calc = CloudCalculator(temperature=500)
-    >>> nacl.get_potential_energy()  # eV, formation energy of the cell  # doctest: +SKIP
-    >>> nacl.calc.get_heat_capacity(nacl, per_atom=True)  # J/(mol-atom K)  # doctest: +SKIP
+    >>> nacl.get_potential_energy() < 0  # eV, formation energy of the cell
+    True
+    >>> round(nacl.calc.get_heat_capacity(nacl, per_atom=True))  # J/(mol-atom K)
+    25
     """
 
     implemented_properties = ["energy"]  # noqa: RUF012 (ASE's name and type; each checkpoint adds to it)
