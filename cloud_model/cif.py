@@ -269,7 +269,7 @@ def _operations(listed: Sequence[str], stated: int, lattice: NDArray[np.float64]
             f"its {len(listed)} symmetry operations are not those of space group {stated}, which it states, "
             f"but of {operations.number}"
         )
-    if not operations.keep(lattice):
+    if len(operations.rotations) > 1 and not operations.keep(lattice):
         raise _Malformed(f"its cell does not have the symmetry of space group {operations.number}")
     return operations
 

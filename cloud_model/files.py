@@ -58,9 +58,8 @@ def read_crystal(path: str | os.PathLike[str]) -> Crystal:
     """
     path = Path(os.fsdecode(path))
     label = os.fsencode(path).decode(errors="backslashreplace")
-    compression = _COMPRESSION.get(path.suffix.lower())
-    content = _read_bytes(path, compression, label)
-    inner = path.with_suffix("") if compression else path
+    content = read_bytes(path, label)
+    inner = path.with_suffix("") if path.suffix.lower() in _COMPRESSION else path
 
     if inner.suffix.lower() in {".cif", ".mcif"} or b"_atom_site_fract_x" in content:
         return read_cif(content.decode(errors="replace"), label)
@@ -75,7 +74,15 @@ def read_crystal(path: str | os.PathLike[str]) -> Crystal:
         return _read_with_hosts(decompressed, label)
 
 
-def _read_bytes(path: Path, compression: Callable[..., Any] | None, label: str) -> bytes:
+def read_bytes(path: Path, label: str) -> bytes:
+    """Read a file, decompressed if its suffix says so.
+
+    Raises
+    ------
+    CrystalError
+        If it cannot be read, is no regular file, or holds more than ``MAX_BYTES``.
+    """
+    compression = _COMPRESSION.get(path.suffix.lower())
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
             raise CrystalError(label, "it is not a regular file", "Give the name of a file.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
@@ -23,12 +25,12 @@ class Source(NamedTuple):
     ----------
     name : str
         For people.
-    crystal : str
-        A path or a SCOPE string.
+    crystal : Path or str
+        A file, or a SCOPE string.
     """
 
     name: str
-    crystal: str
+    crystal: Path | str
 
 
 class Report:
@@ -73,40 +75,56 @@ def _sources(arguments: Iterable[str]) -> Iterator[Source]:
     for argument in arguments:
         if argument == "-":
             yield from _standard_input()
-        elif "|" in argument:
+        elif "|" in argument and not _exists(argument):
             yield Source(argument, argument)
         else:
             for path in _paths(argument):
                 yield from _file(path)
 
 
-def _paths(argument: str) -> list[str]:
+def _exists(argument: str) -> bool:
+    return os.path.lexists(argument)  # which is False, and no error, where there can be no such name
+
+
+def _paths(argument: str) -> list[Path]:
     """Files of a pattern or folder, sorted; the argument itself if it is neither."""
-    if has_magic(argument) and not Path(argument).exists():
-        return sorted(glob(argument, recursive=True)) or [argument]  # noqa: PTH207
-    if Path(argument).is_dir():
-        return sorted(str(path) for path in Path(argument).iterdir() if path.is_file())
-    return [argument]
+    path = Path(argument)
+    if has_magic(argument) and not _exists(argument):
+        found = sorted(glob(argument, recursive=True))  # noqa: PTH207
+        return [Path(name) for name in found] or [path]
+    if not os.path.isdir(argument):  # noqa: PTH112 (as above)
+        return [path]
+    try:
+        return sorted(entry for entry in path.iterdir() if not os.path.isdir(entry))  # noqa: PTH112
+    except OSError:  # which reading it reports
+        return [path]
 
 
-def _file(path: str) -> Iterator[Source]:
+def _file(path: Path) -> Iterator[Source]:
+    from cloud_model.errors import CrystalError
+    from cloud_model.files import read_bytes
+
     name = click.format_filename(path)
-    if path.endswith(".scope") and Path(path).is_file():
-        yield from _lines(name, Path(path).read_text(errors="replace"))
-    else:
-        yield Source(name, path)
+    if path.suffix == ".scope":
+        with suppress(CrystalError):  # which reading it as a crystal reports
+            yield from _lines(name, read_bytes(path, name).decode(errors="replace"))
+            return
+    yield Source(name, path)
 
 
 def _standard_input() -> Iterator[Source]:
     """SCOPE strings, one a line, or the content of one file of crystals."""
-    text = sys.stdin.buffer.read().decode(errors="replace")
+    from cloud_model.files import MAX_BYTES
+
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    text = content.decode(errors="replace")
     if "|" in text.partition("\n")[0]:
         yield from _lines("stdin", text)
         return
     folder = click.get_current_context().with_resource(TemporaryDirectory())
     path = Path(folder, f"stdin{_suffix(text)}")
-    path.write_text(text)
-    yield Source("stdin", str(path))
+    path.write_bytes(content)
+    yield Source("stdin", path)
 
 
 def _lines(name: str, text: str) -> Iterator[Source]:

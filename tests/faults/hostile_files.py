@@ -1,0 +1,272 @@
+"""Files that are none of what their names say, that contradict themselves, or that ask for more than there is."""
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import pickle
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.io import write
+from fault import Fault, Outcome
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from cloud_model.errors import CrystalError, DisorderedCrystalError
+from cloud_model.files import MAX_BYTES
+
+SALT = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+
+EXECUTED = "executed"
+"""File that every payload would make in the working directory."""
+
+HEAD = """data_salt
+_cell_length_a 5.64
+_cell_length_b 5.64
+_cell_length_c 5.64
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+"""
+SITES = "Na1 Na 0 0 0 1\nCl1 Cl .5 .5 .5 1\n"
+INVERSION = ("x,y,z", "-x,-y,-z")
+
+
+class Payload:
+    """Its unpickling runs a command."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {EXECUTED}",)
+
+
+def cif(
+    sites: str = SITES, head: str = HEAD, group: str = "", operations: tuple[str, ...] = ("x,y,z",)
+) -> bytes:
+    """Text of a CIF."""
+    listed = "".join(f"'{operation}'\n" for operation in operations)
+    symmetry = f"{group}\nloop_\n_space_group_symop_operation_xyz\n{listed}" if listed else f"{group}\n"
+    columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy")
+    header = "".join(f"_atom_site_{column}\n" for column in columns)
+    return f"{head}{symmetry}loop_\n{header}{sites}".encode()
+
+
+def written(form: str, atoms: Atoms = SALT) -> bytes:
+    """A good file."""
+    file = io.BytesIO() if form in {"cif", "traj"} else io.StringIO()
+    write(file, atoms, format=form, **({"sort": True} if form == "vasp" else {}))
+    content = file.getvalue()
+    return content if isinstance(content, bytes) else content.encode()
+
+
+def poscar(counts: str = "4 4", scale: str = "1.0") -> bytes:
+    """A POSCAR of rock salt."""
+    lines = written("vasp").decode().splitlines()
+    lines[1], lines[6] = scale, counts
+    return "\n".join([*lines, ""]).encode()
+
+
+def structure(**changes: object) -> bytes:
+    """A pymatgen Structure as JSON."""
+    return json.dumps(AseAtomsAdaptor.get_structure(SALT).as_dict() | changes).encode()
+
+
+def frame(count: object = 1, lattice: str = "3 0 0 0 3 0 0 0 3", columns: str = "pos:R:3") -> bytes:
+    """An extended XYZ file of one atom."""
+    return f'{count}\nLattice="{lattice}" Properties=species:S:1:{columns}\nCu 0 0 0\n'.encode()
+
+
+def xml_bomb() -> bytes:
+    """A billion laughs."""
+    entities = "".join(f"<!ENTITY l{i} '{f'&l{i - 1};' * 10}'>" for i in range(1, 11))
+    return f"<!DOCTYPE x [<!ENTITY l0 'laugh'>{entities}]><modeling>&l10;</modeling>".encode()
+
+
+def yaml_bomb() -> bytes:
+    """The same in YAML, with a tag that would run a command."""
+    lines = [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 10)]
+    tag = f"run: !!python/object/apply:os.system ['touch {EXECUTED}']"
+    return "\n".join(["l0: &l0 [laugh]", *lines, "lattice: *l9", tag]).encode()
+
+
+def cell(**values: str) -> str:
+    """Beginning of a CIF with other lengths or angles."""
+    lines = (line.split() for line in HEAD.splitlines()[1:])
+    return "data_salt\n" + "".join(
+        f"{tag} {values.get(tag.rpartition('_')[2], value)}\n" for tag, value in lines
+    )
+
+
+def file(
+    name: str, content: bytes | Callable[[], bytes], what: str, outcome: Outcome, words: str = ""
+) -> Fault:
+    """A fault that is a file with this content."""
+
+    def make(folder: Path) -> Path:
+        path = folder / name
+        path.write_bytes(content() if callable(content) else content)
+        return path
+
+    return Fault(what, make, outcome, words)
+
+
+def special(name: str, make: Callable[[Path], object], what: str, words: str) -> Fault:
+    """A fault that is no regular file."""
+
+    def made(folder: Path) -> Path:
+        make(folder / name)
+        return folder / name
+
+    return Fault(what, made, CrystalError, words)
+
+
+def listen(path: Path) -> None:
+    """Make a socket of this name."""
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(path.parent)  # names of sockets are short
+        server.bind(path.name)
+
+
+CIF, XYZ = written("cif"), written("extxyz")
+BOMB = MAX_BYTES + 1
+
+FILES = [
+    file("good.cif", CIF, "good CIF", None),
+    file("latin1.cif", b"# caf\xe9\n" + CIF, "CIF with a comment that is not UTF-8", None),
+    file("bom.cif", b"\xef\xbb\xbf" + CIF, "CIF with a byte order mark", None),
+    file("mac.cif", CIF.replace(b"\n", b"\r\n"), "CIF with the line ends of Windows", None),
+    file("two words [1] %s $(x).cif", CIF, "name with spaces, brackets and a command", None),
+    file("a|b|c.cif", CIF, "name with two bars", None),
+    file(os.fsdecode(b"\xff.cif"), CIF, "name that is not UTF-8", None),
+    file("no_suffix", CIF, "CIF without a suffix", None),
+    file("salt.CIF.GZ", lambda: gzip.compress(CIF), "compressed CIF in capital letters", None),
+    # not what its name says
+    file("empty.cif", b"", "empty CIF", CrystalError, "no atom sites"),
+    file("POSCAR_empty", b"", "empty POSCAR", CrystalError, "neither ASE"),
+    file("binary.cif", bytes(range(256)) * 40, "binary file named CIF", CrystalError, "not text"),
+    file("utf16.cif", CIF.decode().encode("utf-16"), "CIF in UTF-16", CrystalError, "not text"),
+    file("binary.vasp", bytes(range(256)) * 40, "binary file named POSCAR", CrystalError, "neither ASE"),
+    file("poscar.cif", poscar(), "POSCAR named CIF", CrystalError, "no atom sites"),
+    file("other.xyz", poscar(), "POSCAR named XYZ", CrystalError, "neither ASE"),
+    file("readme.md", b"# Salt\n", "text", CrystalError, "neither ASE"),
+    file("molecule.xyz", written("xyz", molecule("H2O")), "molecule", CrystalError, "no cell"),
+    file("protein.cif", b"data_1ABC\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2.0\n", "CIF of a protein",
+         CrystalError, "no atom sites"),
+    # cut off
+    file("half.cif", CIF[: len(CIF) // 2], "first half of a CIF", CrystalError, "no atom sites"),
+    file("rows.cif", CIF[: CIF.rindex(b"\n  Cl")], "CIF without its last atom", CrystalError, "its atoms are"),
+    file("row.cif", CIF[: CIF.rindex(b" ")], "CIF without its last number", CrystalError, "cut off"),
+    file("field.cif", CIF + b";\nabc", "CIF with an open text field", CrystalError, "cut off"),
+    file("half.vasp", poscar()[:150], "first half of a POSCAR", CrystalError, "neither ASE"),
+    file("half.extxyz", XYZ[: len(XYZ) // 2], "first half of an XYZ file", CrystalError, "atoms in"),
+    file("half.json", structure()[:300], "first half of JSON", CrystalError, "neither ASE"),
+    file("half.traj", written("traj")[:300], "first half of a trajectory", CrystalError, "neither ASE"),
+    file("half.cif.gz", lambda: gzip.compress(CIF)[:-30], "first half of gzip", CrystalError, "cannot be read"),
+    file("plain.cif.gz", CIF, "CIF named gzip", CrystalError, "cannot be read"),
+    # contradictions in a CIF
+    file("two.cif", CIF + CIF, "CIF of two crystals", CrystalError, "holds 2 crystals"),
+    file("number.cif", cif(group="_space_group_IT_number 225", operations=INVERSION),
+         "operations not of the stated group", CrystalError, "not those of space group 225, .* but of 2"),
+    file("symbol.cif", cif(group="_space_group_name_H-M_alt 'F m -3 m'", operations=INVERSION),
+         "operations not of the named group", CrystalError, "not those of space group 225"),
+    file("order.cif", cif(group="_space_group_IT_number 7", operations=("x,y,z", "x,-y,z")),
+         "operations of another group of the same order", CrystalError, "space group 7, .* but of 6"),
+    file("groups.cif", cif(group="_space_group_IT_number 225\n_space_group_name_H-M_alt 'P 1'"),
+         "two different groups", CrystalError, "several space groups: 1, 225"),
+    file("group.cif", cif(group="_space_group_IT_number 999", operations=()), "group 999", CrystalError, "'999' does not"),
+    file("name.cif", cif(group="_space_group_name_H-M_alt 'salt'", operations=()), "unknown symbol of a group",
+         CrystalError, "'salt' does not exist"),
+    file("no_group.cif", cif(operations=("x,y,z", "x,y,z+0.37")), "operations that make no group", CrystalError,
+         "do not make a space group"),
+    file("metric.cif", cif("Na1 Na .1 .2 .3 1\n", cell(b="7"), operations=("x,y,z", "-y,x,z", "-x,-y,z", "y,-x,z")),
+         "operations that the cell does not have", CrystalError, "cell does not have the symmetry"),
+    file("command.cif", cif(operations=("x,y,z", f"__import__('os').system('touch {EXECUTED}')".replace("'", '"'))),
+         "operation that is a command", CrystalError, "cannot be read"),
+    file("digits.cif", cif(operations=("x,y,z", f"x,y,{'1' * 40_000}!")), "operation of 40,000 digits", CrystalError,
+         "cannot be read"),
+    file("operations.cif", lambda: cif(operations=tuple(f"x,y,z+{i}/20000" for i in range(20_000))),
+         "20,000 operations", CrystalError, "lists 20000 symmetry operations"),
+    file("length.cif", cif(head=HEAD + "_cell_length_a 9\n"), "two different lengths a", CrystalError, "_length_a twice"),
+    file("formula.cif", cif(head=HEAD + "_chemical_formula_sum 'Na Cl O'\n"), "formula of other atoms", CrystalError,
+         "its formula is Na Cl O"),
+    # numbers in a CIF
+    *(file(f"length{i}.cif", cif(head=cell(a=word)), f"length {word}", CrystalError, reason)
+      for i, (word, reason) in enumerate([("1e400", "longer than 1000"), ("nan", "not all its values"), ("0", "no cell"),
+                                          ("-5", "no cell"), ("1e-300", "no cell"), ("?", "not all its values")])),
+    *(file(f"angle{i}.cif", cif(head=cell(alpha=word)), f"angle {word}", CrystalError, "no cell|too small")
+      for i, word in enumerate(["0", "180", "-90", "1e30", "1e-300"])),
+    file("angles.cif", cif(head=cell(alpha="10", beta="100")), "angles of no cell", CrystalError, "no cell"),
+    *(file(f"position{i}.cif", cif(f"Na1 Na {word} 0 0 1\n"), f"coordinate {word}", CrystalError, reason)
+      for i, (word, reason) in enumerate([("1e400", "far outside"), ("1e30", "far outside"), (".", "not all its values"),
+                                          ("0x1", "not all its values"), ("1,5", "not all its values")])),
+    *(file(f"occupancy{i}.cif", cif(f"Na1 Na 0 0 0 {word}\n"), f"occupancy {word}", error, reason)
+      for i, (word, error, reason) in enumerate([("0.5", DisorderedCrystalError, "partly occupied"),
+                                                 ("0", DisorderedCrystalError, "partly occupied"),
+                                                 ("nan", CrystalError, "not all its values")])),
+    *(file(f"element{i}.cif", cif(f"{word} {word} 0 0 0 1\n"), f"element {word}", CrystalError, "not an element")
+      for i, word in enumerate(["X", "Va", "Wat", "Uue", "Na,K", "Na0.5K0.5"])),
+    file("isotope.cif", cif("Li1 7Li 0 0 0 1\n"), "isotope 7Li", None),
+    file("capitals.cif", cif("NA1 NA 0 0 0 1\n"), "element NA", None),
+    file("same.cif", cif("Na1 Na 0 0 0 1\nNa2 Na 0 0 0 1\n"), "the same atom twice", CrystalError, "closer than 0.1"),
+    # occupancies and symmetry that readers pass over
+    file("half.res", b"TITL x\nCELL 0.7 5 5 5 90 90 90\nLATT -1\nSFAC Na\nNa1 1 0.0 0.0 0.0 0.5\nEND\n",
+         "half an atom in a SHELX file", DisorderedCrystalError, "partly occupied"),
+    file("lattice.res", b"TITL x\nCELL 0.7 5 5 5 90 90 90\nLATT 4\nSFAC Na\nNa1 1 0.0 0.0 0.0 11.0\nEND\n",
+         "symmetry in a SHELX file", CrystalError, "symmetry operations, which no reader applies"),
+    file("half.pdb", written("proteindatabank").replace(b"  1.00  0.00", b"  0.50  0.00", 1),
+         "half an atom in a PDB file", DisorderedCrystalError, "partly occupied"),
+    file("half.cif.json", structure(sites=[{"abc": [0, 0, 0], "species": [{"element": "Na", "occu": 0.5}]}]),
+         "half an atom in JSON", DisorderedCrystalError, "partly occupied"),
+    # more than there is
+    file("billion.vasp", poscar("1000000000 4"), "POSCAR of 10^9 atoms", CrystalError, "counts 1000000004 atoms"),
+    file("fewer.vasp", poscar("3 4"), "POSCAR that counts too few atoms", CrystalError, "lists more"),
+    file("digits.vasp", poscar("9" * 5000), "POSCAR of 10^5000 atoms", CrystalError, "atoms in"),
+    file("scale.vasp", poscar(scale="1e400"), "infinite POSCAR", CrystalError, "not finite"),
+    file("billion.xyz", frame(10**9), "XYZ file of 10^9 atoms", CrystalError, "counts 1000000000 atoms"),
+    file("digits.xyz", frame("9" * 50), "XYZ file of 10^50 atoms", CrystalError, "atoms in"),
+    file("columns.extxyz", frame(columns=f"pos:R:3:f:R:{10**9}"), "10^9 columns", CrystalError, "declares 10*4 columns"),
+    file("nan.extxyz", frame(lattice="nan 0 0 0 3 0 0 0 3"), "XYZ file with the cell NaN", CrystalError, "not finite"),
+    file("grid.vasp", poscar() + b"\n1000000 1000000 1000000\n0 0\n", "POSCAR with more after it", None),
+    file("CHGCAR_grid", poscar() + b"\n1000000 1000000 1000000\n0 0\n", "charge density on 10^18 points", CrystalError,
+         "neither ASE"),
+    file("deep.json", b"[" * 1_000_000, "JSON nested a million times", CrystalError, "neither ASE"),
+    file("digits.json", b'{"sites": [' + b"9" * 5000 + b"]}", "JSON with 5,000 digits", CrystalError, "neither"),
+    file("nan.json", structure(lattice={"matrix": [[float("nan")] * 3] * 3}), "JSON with NaN", CrystalError, "not finite"),
+    file("none.json", structure(sites=None), "JSON without sites", CrystalError, "not a pymatgen Structure"),
+    file("element.json", structure(sites=[{"abc": [0, 0, 0], "species": [{"element": ["Na"], "occu": 1}]}]),
+         "JSON with a list for an element", CrystalError, "not an element"),
+    file("laughs.xml", xml_bomb(), "XML bomb", CrystalError, "neither ASE"),
+    file("vasprun_laughs.xml", xml_bomb(), "XML bomb named vasprun", CrystalError, "neither ASE"),
+    file("laughs.yaml", yaml_bomb(), "YAML bomb with a command", CrystalError, "neither ASE"),
+    file("bomb.cif.gz", lambda: gzip.compress(bytes(BOMB), 1), "gzip bomb", CrystalError, "holds more than 128 MiB"),
+    file("bomb.vasp.xz", lambda: lzma.compress(bytes(BOMB), preset=0), "xz bomb", CrystalError, "more than 128 MiB"),
+    file("bomb.cif.bz2", lambda: bz2.compress(bytes(BOMB), 1), "bzip2 bomb", CrystalError, "more than 128 MiB"),
+    file("twice.cif.gz.gz", lambda: gzip.compress(gzip.compress(CIF)), "compressed twice", CrystalError, "compressed"),
+    file("gzip.vasp", lambda: gzip.compress(poscar()), "gzip named POSCAR", CrystalError, "compressed"),
+    file("words.cif", lambda: b"data_x\n" + b"a " * 2**24, "CIF of 32 MiB", CrystalError, "longer than 32 MiB"),
+    special("sparse.cif", lambda path: path.touch() or os.truncate(path, 10**12), "a terabyte", "more than 128 MiB"),
+    # what would be executed
+    *(file(f"pickle.{suffix}", pickle.dumps(Payload(), 0), f"pickle named .{suffix}", CrystalError, reason)
+      for suffix, reason in [("cif", "no atom sites"), ("traj", "neither ASE"), ("json", "neither ASE"),
+                             ("pckl", "neither ASE"), ("vasp", "neither ASE"), ("db", "neither ASE")]),
+    file("script.py", f"#!/usr/bin/env python\nimport ase, os\nos.system('touch {EXECUTED}')\n".encode(), "Python script",
+         CrystalError, "neither ASE"),
+    file("class.json", json.dumps({"@module": "os", "@class": "system", "command": f"touch {EXECUTED}"}).encode(),
+         "JSON that names a function", CrystalError, "neither ASE"),
+    # no files
+    special("folder.cif", Path.mkdir, "folder named CIF", "not a regular file"),
+    special("missing.cif", lambda _: None, "no such file", "No such file"),
+    special("pipe.cif", os.mkfifo, "named pipe", "not a regular file"),
+    special("socket.cif", listen, "socket", "not a regular file"),
+    special("zero.cif", lambda path: path.symlink_to("/dev/zero"), "link to an endless device", "not a regular file"),
+    special("loop.cif", lambda path: path.symlink_to(path), "link to itself", "cannot be read"),
+    special("broken.cif", lambda path: path.symlink_to("nowhere"), "broken link", "No such file"),
+    special("x" * 300 + ".cif", lambda _: None, "name of 300 letters", "cannot be read"),
+]  # fmt: skip
