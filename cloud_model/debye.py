@@ -5,10 +5,10 @@ Debye, Ann. Phys. 344, 789 (1912). With :math:`x = θ/T` everything follows from
 
 .. math::
 
-    U &= \tfrac98 Rθ + 3RT D(x)                 & S &= R\,[4 D(x) - 3 \ln(1 - e^{-x})] \\
-    C_v &= 3R\,[4 D(x) - 3x / (e^x - 1)]        & F &= \tfrac98 Rθ + RT\,[3 \ln(1 - e^{-x}) - D(x)]
+    U &= \tfrac{9}{8} Rθ + 3RT D(x)                 & S &= R\,[4 D(x) - 3 \ln(1 - e^{-x})] \\
+    C_v &= 3R\,[4 D(x) - 3x / (e^x - 1)]        & F &= \tfrac{9}{8} Rθ + RT\,[3 \ln(1 - e^{-x}) - D(x)]
 
-Two convergent series stand in for the integral. Below :math:`x = 2`, :math:`E(x) = D(x) + \tfrac38 x` is
+Two convergent series stand in for the integral. Below :math:`x = 2`, :math:`E(x) = D(x) + \tfrac{3}{8} x` is
 an even power series with Bernoulli numbers that holds the zero-point energy too: :math:`U = 3RT E(x)`.
 Above, the integral is :math:`π^4/15` less a sum over :math:`e^{-kx}`, written in :math:`y = T/θ` so that
 :math:`T = 0` is an ordinary point. Both are exact to rounding, and so are their derivatives.

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import warnings
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,7 +80,8 @@ def run_python(code: str, names: dict[str, Any]) -> str:
     *body, last = ast.parse(code).body
     if not isinstance(last, ast.Expr):
         body.append(last)
-    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed):
+    with redirect_stdout(io.StringIO()) as printed, redirect_stderr(printed), warnings.catch_warnings():
+        warnings.showwarning = lambda message, category, *_: print(f"{category.__name__}: {message}")
         exec(compile(ast.Module(body, []), "<page>", "exec"), names)
         value = (
             eval(compile(ast.Expression(last.value), "<page>", "eval"), names) if last not in body else None

@@ -59,13 +59,12 @@ def commands() -> str:
 
 
 def example(script: Path) -> str:
-    """A script of ``examples/`` with its docstring as the text."""
+    """Page of a script of ``examples/``, its docstring as the text."""
     code = script.read_text()
     header = ast.parse(code).body[0]
-    title, _, text = (ast.get_docstring(ast.parse(code)) or script.stem).partition("\n")
-    text = re.sub(r"^(Needs|Run|Writes):", r"- **\1:**", text, flags=re.MULTILINE)
+    text = re.sub(r"\s+(Needs|Run|Writes):", r"\n- **\1:**", ast.get_docstring(ast.parse(code)) or "")
     body = "\n".join(code.splitlines()[header.end_lineno :]).strip("\n")
-    return f"# {title.rstrip('.')}\n{text}\n\n`examples/{script.name}`:\n\n```{{code-block}} python\n{body}\n```\n"
+    return f"# {script.name}\n\n{text}\n\n```{{code-block}} python\n{body}\n```\n"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
