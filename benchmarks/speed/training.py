@@ -1,0 +1,146 @@
+"""Pretraining beside a plain ``transformers`` loop, and its memory over the size of the corpus.
+
+The plain loop is that of the published code: ``BertForMaskedLM`` with AdamW and the data collator of ``transformers``,
+batches of 64 strings padded to 64 tokens, float32. Both train the same architecture on the same strings, of at most 64
+tokens, one after the other. Memory is the peak of a process that makes the masked batches of 100,000 and of 1,000,000
+strings (50,000 repeated) from Parquet shards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import chain, islice, repeat
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from measure import Row, child, peak_memory, ratio, row
+
+from cloud_model import Scope
+from cloud_model.elements import SYMBOLS
+from cloud_model.encoder import EncoderConfig
+from cloud_model.tokenizer import Tokenizer, build_vocabulary
+from cloud_model.training.corpus import ParquetCorpus
+from cloud_model.training.loop import Schedule
+from cloud_model.training.masking import Masking
+from cloud_model.training.pretrain import _Pretraining, pretrain
+
+LENGTH = 64
+TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:94]), LENGTH)
+STRINGS = 50_000
+SHARD = 8192
+
+
+def pretraining(data: Path, rows: int, rounds: int) -> list[Row]:
+    texts = corpus(data)
+    few = texts[: rows // 4]
+    loops: dict[str, Callable[[], float]] = {
+        "transformers": lambda: plain_loop(few),
+        "float32": lambda: our_loop(few, bfloat16=False),
+        "bfloat16": lambda: our_loop(few, bfloat16=True),
+    }
+    seconds = {name: [loop() for _ in range(rounds)] for name, loop in loops.items()}
+    memory = {number: peak_of_batches(texts, number) for number in (100_000, 1_000_000)}
+    return [
+        row(
+            "pretraining, strings/s",
+            f"a loop of transformers, batches of 64 padded to {LENGTH}",
+            ">= 2",
+            ratio(seconds, "transformers", "float32"),
+            bfloat16=ratio(seconds, "transformers", "bfloat16"),
+            strings_per_second={name: len(few) / median(values) for name, values in seconds.items()},
+        ),
+        row(
+            "pretraining from shards of 1,000,000 strings: peak memory",
+            "the same of 100,000",
+            "<= 1.1",
+            memory[1_000_000] / memory[100_000],
+            mib=memory,
+        ),
+    ]
+
+
+def corpus(data: Path) -> list[str]:
+    rows = pd.read_csv(data / "pretrain_mp.csv.gz", keep_default_na=False)
+    rows = rows[rows.orbits.str.count(":").between(1, 14)].sample(STRINGS, random_state=0)
+    return [str(Scope.from_orbits(int(n), orbits)) for n, orbits in zip(rows.spg, rows.orbits, strict=True)]
+
+
+def our_loop(texts: list[str], *, bfloat16: bool) -> float:
+    config = EncoderConfig(vocab_size=len(TOKENIZER), max_position_embeddings=LENGTH)
+    schedule = Schedule(epochs=1, learning_rate=6e-4, bfloat16=bfloat16)
+    with TemporaryDirectory() as folder:
+        start = time.process_time()
+        pretrain(texts, TOKENIZER, config, schedule, Path(folder))
+        return time.process_time() - start
+
+
+def plain_loop(texts: list[str]) -> float:
+    from tokenizers import Tokenizer as HubTokenizer
+    from tokenizers.models import WordLevel
+    from torch.utils.data import DataLoader
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        DataCollatorForLanguageModeling,
+        PreTrainedTokenizerFast,
+    )
+
+    vocabulary = {token: i for i, token in enumerate(TOKENIZER.vocabulary)}
+    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "mask", "cls", "sep", "unk")}
+    words = PreTrainedTokenizerFast(tokenizer_object=HubTokenizer(WordLevel(vocabulary, "[UNK]")), **special)
+    ours = EncoderConfig(vocab_size=len(TOKENIZER))
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    shape = {name: getattr(ours, name) for name in names}
+    model = BertForMaskedLM(
+        BertConfig(vocab_size=len(TOKENIZER), max_position_embeddings=LENGTH, **shape)
+    ).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=6e-4)
+    rows = [padded(text) for text in texts]
+    loader = DataLoader(
+        rows, 64, shuffle=True, collate_fn=DataCollatorForLanguageModeling(words, mlm_probability=0.15)
+    )
+    started = time.process_time()
+    for batch in loader:
+        model(**batch).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return time.process_time() - started
+
+
+def padded(text: str) -> dict[str, list[int]]:
+    ids = list(TOKENIZER.encode(text).ids)
+    blank = LENGTH - len(ids)
+    return {"input_ids": ids + [1] * blank, "attention_mask": [1] * len(ids) + [0] * blank}
+
+
+def peak_of_batches(texts: list[str], number: int) -> float:
+    """MiB, of a process that makes all batches of an epoch of so many strings."""
+    with TemporaryDirectory() as folder:
+        stream_of_texts = islice(chain.from_iterable(repeat(texts)), number)
+        for shard in range(-(-number // SHARD)):
+            rows = list(islice(stream_of_texts, SHARD))
+            pq.write_table(pa.table({"scope": rows}), Path(folder) / f"part-{shard:05d}.parquet")
+        return float(child("make_batches", folder))
+
+
+def make_batches(shards: str) -> None:
+    """Read, tokenise, bucket and mask all batches of an epoch."""
+    task = _Pretraining(
+        corpus=ParquetCorpus([Path(shards)]),
+        tokenizer=TOKENIZER,
+        masking=Masking(TOKENIZER),
+        validation=[],
+        tokens_per_batch=4096,
+        seed=0,
+        unreadable=Counter(),
+    )
+    for _ in task.steps(0, (0, 0)):
+        pass
+    print(peak_memory())
