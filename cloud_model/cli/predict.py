@@ -74,7 +74,9 @@ def _records(
     report: Report,
 ) -> Iterator[dict[str, Any]]:
     """One record a crystal; lists of values over temperature if there are several."""
-    missing = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
+    missing: dict[str, Any] = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
+    if model.checkpoint.config.domain:
+        missing["out_of_domain"] = None
     for sources in chunks(inputs):
         scopes = model.scopes([source.crystal for source in sources])  # read once for all temperatures
         described = [scope for scope in scopes if not isinstance(scope, CloudError)]
@@ -86,6 +88,8 @@ def _records(
             error = rows[0]["error"]
             if error:
                 report.failed(source, error)
+            elif rows[0].get("out_of_domain"):
+                click.echo(f"{source.name}: out of the domain of training, so not to be trusted", err=True)
             yield {"input": source.name, **_over_temperature(temperatures, rows)}
 
 
