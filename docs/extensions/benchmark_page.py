@@ -30,9 +30,6 @@ def benchmark_page(folder: Path) -> str:
         "MatBench": matbench_tables(),
         "Invariance of SCOPE": invariance(),
     }
-    sections |= {
-        title: write() for name, (title, write) in SPEED.items() if (RESULTS / f"{name}.json").exists()
-    }
     sections |= dict(report(path) for path in sorted(RESULTS.glob("*.md")))
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n\n".join(["# Benchmarks", INTRODUCTION, *parts]) + "\n"
@@ -156,40 +153,3 @@ def invariance() -> str:
         f"another tolerance. The dialect `reference` equals the published strings for {published['equal']} of "
         f"{published['rows']} crystals."
     )
-
-
-def scope_speed() -> str:
-    """Milliseconds a crystal."""
-    result = load("scope_speed")
-    rows = [
-        [f"{kind}, {name}", f"{milliseconds:.2f}"]
-        for kind, key in {"in memory": "in_memory", "from CIF text": "cif_text"}.items()
-        for name, milliseconds in result[key]["ms_per_crystal"].items()
-    ]
-    return (
-        f"{result['rows']:,} crystals of {result['mean_atoms']:.0f} atoms in the mean, one process, "
-        f"{result['machine']}. The published path is pymatgen's `SpacegroupAnalyzer`.\n\n"
-        f"{table(['', 'ms a crystal'], rows)}\n\n"
-        f"{result['in_memory']['faster_than_published']:.0f} times as fast as the published path in memory, "
-        f"{result['cif_text']['faster_than_published']:.0f} times from CIF text; two processes are "
-        f"{result['processes']['speedup_of_2']:.2f} times as fast as one."
-    )
-
-
-def featurizer_speed() -> str:
-    """Seconds for a frame."""
-    result = load("featurizer_speed")
-    rows = [
-        [name, *(f"{result[name][key]:.3g}" for key in ("ours_s", "stock_s", "ratio"))]
-        for name in ("embeddings", "properties")
-    ]
-    return (
-        f"`featurize_dataframe` on {result['rows']:,} crystals, {result['threads']} thread, beside a stock featurizer "
-        f"that calls the same model row by row.\n\n{table(['', 'ours (s)', 'stock (s)', 'ratio'], rows)}"
-    )
-
-
-SPEED = {
-    "scope_speed": ("Speed of SCOPE", scope_speed),
-    "featurizer_speed": ("Speed of featurizers", featurizer_speed),
-}
