@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -129,7 +129,9 @@ class Checkpoint:
             for i, member in enumerate(self.members)
             for name, tensor in member.state_dict().items()
         }
-        _replace(directory / WEIGHTS, lambda path: save_file(weights, path))
+        _replace(
+            directory / WEIGHTS, lambda path: path.write_bytes(save(weights))
+        )  # save_file hides it from others
         vocabulary = "\n".join(self.tokenizer.vocabulary) + "\n"
         _replace(directory / VOCABULARY, lambda path: path.write_text(vocabulary))
         _replace(directory / CARD, lambda path: path.write_text(card))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -33,6 +34,14 @@ def test_round_trip(tiny_checkpoint, tmp_path):
     for one, other in zip(first.members, second.members, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(tensor, other.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_files_are_as_readable_as_others(tiny_checkpoint, tmp_path):
+    Checkpoint.load(tiny_checkpoint).save(tmp_path / "shared", "# Shared\n")
+    (tmp_path / "other").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "shared").iterdir()}
+    assert modes == {(tmp_path / "other").stat().st_mode}
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS, VOCABULARY])
