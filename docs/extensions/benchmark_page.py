@@ -145,11 +145,12 @@ def invariance() -> str:
         [change, *(f"{result['invariance'][d][change]['equal'] / result['rows']:.2%}" for d in dialects)]
         for change in result["invariance"]["canonical"]
     ]
-    engines = result["engines"]["canonical"]["equal"]
+    engines = result["engines"]["canonical"]
+    explained = sum(reason.startswith("borderline") for reason in engines["exceptions"].values())
     return (
         f"Share of {result['rows']:,} crystals of the Materials Project whose string stays the same:\n\n"
         f"{table(['', *(f'`{d}`' for d in dialects)], rows)}\n\n"
-        f"moyopy and spglib give the same canonical string for {engines:,} of them; every exception agrees at "
-        f"another tolerance. The dialect `reference` equals the published strings for {published['equal']} of "
+        f"moyopy and spglib give the same canonical string for {engines['equal']:,} of them; {explained} of the "
+        f"{len(engines['exceptions'])} others agree at another tolerance. The dialect `reference` equals the published strings for {published['equal']} of "
         f"{published['rows']} crystals."
     )
