@@ -129,9 +129,8 @@ class Checkpoint:
             for i, member in enumerate(self.members)
             for name, tensor in member.state_dict().items()
         }
-        _replace(
-            directory / WEIGHTS, lambda path: path.write_bytes(save(weights))
-        )  # save_file hides it from others
+        # save_file would make the file unreadable for others
+        _replace(directory / WEIGHTS, lambda path: path.write_bytes(save(weights)))
         vocabulary = "\n".join(self.tokenizer.vocabulary) + "\n"
         _replace(directory / VOCABULARY, lambda path: path.write_text(vocabulary))
         _replace(directory / CARD, lambda path: path.write_text(card))
