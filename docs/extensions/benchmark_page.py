@@ -151,6 +151,6 @@ def invariance() -> str:
         f"Share of {result['rows']:,} crystals of the Materials Project whose string stays the same:\n\n"
         f"{table(['', *(f'`{d}`' for d in dialects)], rows)}\n\n"
         f"moyopy and spglib give the same canonical string for {engines['equal']:,} of them; {explained} of the "
-        f"{len(engines['exceptions'])} others agree at another tolerance. The dialect `reference` equals the published strings for {published['equal']} of "
-        f"{published['rows']} crystals."
+        f"{len(engines['exceptions'])} others agree at another tolerance. The dialect `reference` equals the "
+        f"published strings for {published['equal']} of {published['rows']} crystals."
     )
