@@ -10,13 +10,14 @@ keeps neighbours together, but distances between islands mean little.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import permutations, product
+from itertools import chain, permutations, product
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import NearestNeighbors
 
 from cloud_model import CloudModel, Scope
 from cloud_model.plotting import style
@@ -45,39 +46,37 @@ PROTOTYPES = {  # space group, Wyckoff positions, atoms of each element in a for
 }
 
 
-def compounds() -> Iterator[tuple[str, str, Scope]]:
-    """Chemistry, prototype and SCOPE of ionic crystals whose charges balance, and of Heusler alloys."""
-    for chemistry, (valence, anions) in ANIONS.items():
-        for name, (space_group, positions, counts) in PROTOTYPES.items():
-            for charges in product(CATIONS, repeat=len(counts) - 1):
-                if (
-                    sum(n * charge for n, charge in zip(counts, charges, strict=False))
-                    != valence * counts[-1]
-                ):
-                    continue
-                for elements in product(*(CATIONS[charge] for charge in charges), anions):
-                    if len(set(elements)) == len(elements):
-                        yield (
-                            chemistry,
-                            name,
-                            Scope.from_orbits(space_group, zip(positions, elements, strict=True)),
-                        )
+def ionic_crystals() -> Iterator[tuple[str, str, str]]:
+    """Chemistry, prototype and SCOPE of crystals whose charges balance."""
+    for (chemistry, (valence, anions)), prototype in product(ANIONS.items(), PROTOTYPES):
+        space_group, positions, counts = PROTOTYPES[prototype]
+        for charges in product(CATIONS, repeat=len(counts) - 1):
+            if np.dot(counts, (*charges, -valence)):
+                continue
+            for elements in product(*(CATIONS[charge] for charge in charges), anions):
+                if len(set(elements)) == len(elements):
+                    orbits = zip(positions, elements, strict=True)
+                    yield chemistry, prototype, str(Scope.from_orbits(space_group, orbits))
+
+
+def heusler_alloys() -> Iterator[tuple[str, str, str]]:
+    """The same of full Heusler alloys."""
     for elements in permutations(METALS, 3):
-        yield "alloys", "Heusler", Scope.from_orbits(225, zip(("8c", "4a", "4b"), elements, strict=True))
+        orbits = zip(("8c", "4a", "4b"), elements, strict=True)
+        yield "alloys", "Heusler", str(Scope.from_orbits(225, orbits))
 
 
-frame = pd.DataFrame(compounds(), columns=["chemistry", "prototype", "scope"]).astype({"scope": str})
+crystals = chain(ionic_crystals(), heusler_alloys())
+frame = pd.DataFrame(crystals, columns=["chemistry", "prototype", "scope"])
 frame = frame.drop_duplicates("scope").sample(3000, random_state=0)  # A2BC and A2CB are the same
 embeddings = CloudModel.from_pretrained().embed(frame.scope)
 components = PCA(30, random_state=0).fit_transform(embeddings)
 frame[["x", "y"]] = TSNE(random_state=0, max_iter=500).fit_transform(components)
 
 print(f"{len(frame)} crystals, embeddings of {embeddings.shape[1]}")
+neighbours = NearestNeighbors(n_neighbors=5).fit(embeddings).kneighbors(return_distance=False)
 for label in ("chemistry", "prototype"):
-    neighbours = (
-        KNeighborsClassifier(6).fit(embeddings, frame[label]).kneighbors(embeddings, return_distance=False)
-    )
-    same = frame[label].to_numpy()[neighbours[:, 1:]] == frame[label].to_numpy()[:, None]
+    same = frame[label].to_numpy()[neighbours] == frame[label].to_numpy()[:, None]
     chance = (frame[label].value_counts(normalize=True) ** 2).sum()
     print(f"neighbours of the same {label}: {same.mean():.0%} (by chance {chance:.0%})")
 

@@ -26,10 +26,25 @@ TEMPERATURES = np.linspace(0, 1000, 201)  # K
 model = CloudModel.from_pretrained()
 measured = pd.read_csv(HERE / "heat_capacities.csv")  # J/(mol-atom K)
 
+curves = measured.groupby("formula", sort=False)
+
 print("J/(mol-atom K)       T (K)  predicted        measured, at constant pressure")
+for formula, points in curves:
+    cold = points[points.temperature <= 300]
+    predicted = model.thermodynamics(HERE / f"{formula}.cif", cold.temperature)
+    values = zip(
+        cold.temperature,
+        predicted.heat_capacity,
+        predicted.heat_capacity_std,
+        cold.heat_capacity,
+        strict=True,
+    )
+    for kelvin, value, error, point in values:
+        print(f"{formula:18s} {kelvin:7.2f}  {value:6.2f} +- {error:.2f}   {point:6.2f}")
+
 with style():
     figure, panels = plt.subplots(2, 2, figsize=(7.2, 5.2), sharex=True, sharey=True)
-    for axes, (formula, points) in zip(panels.flat, measured.groupby("formula", sort=False), strict=True):
+    for axes, (formula, points) in zip(panels.flat, curves, strict=True):
         curve = model.thermodynamics(HERE / f"{formula}.cif", TEMPERATURES)
         low, high = (curve.heat_capacity + sign * curve.heat_capacity_std for sign in (-1, 1))
         axes.axhline(3 * R, color="0.5", linestyle=":", linewidth=1, label="3R")
@@ -37,21 +52,9 @@ with style():
         axes.fill_between(
             TEMPERATURES, low, high, color=CLOUD_COLOUR, alpha=0.3, linewidth=0, label="standard error"
         )
-        axes.plot(
-            points.temperature,
-            points.heat_capacity,
-            "o",
-            color=EXPERIMENT_COLOUR,
-            markerfacecolor="none",
-            label="measured, constant pressure",
-        )
+        circles = {"marker": "o", "linestyle": "none", "color": EXPERIMENT_COLOUR, "markerfacecolor": "none"}
+        axes.plot(points.temperature, points.heat_capacity, **circles, label="measured, constant pressure")
         axes.set_title(formula)
-
-        at_points = model.thermodynamics(HERE / f"{formula}.cif", points.temperature)
-        rows = zip(points.temperature, at_points.heat_capacity, at_points.heat_capacity_std, strict=True)
-        for (kelvin, value, error), point in zip(rows, points.heat_capacity, strict=True):
-            if kelvin <= 300:
-                print(f"{formula:18s} {kelvin:7.2f}  {value:6.2f} +- {error:.2f}   {point:6.2f}")
     panels[0, 0].set(xlim=(0, 1030), ylim=(0, None))
     panels[0, 1].legend(loc="lower right")
     figure.supxlabel("Temperature (K)")
