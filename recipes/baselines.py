@@ -2,7 +2,8 @@
 
     python recipes/baselines.py DATA
 
-Fitted to the labels that the networks are fitted to, and measured on the crystals that the card measures.
+Fitted to the labels that the networks are fitted to, and measured on the crystals that the card measures. An
+interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
     table = pd.read_parquet(data / "labels.parquet")
     training, testing = table[table.split == "train"], table[table.split == "validation"]
 
-    errors: dict[str, dict[str, float]] = {}
+    output = data / "baselines.json"
+    errors: dict[str, dict[str, float]] = json.loads(output.read_text()) if output.exists() else {}
     seen, asked = (rows[rows.heat_capacities.notna()] for rows in (training, testing))
     curves, expected = (np.stack([curve_at(rows, T) for T in TEMPERATURES], axis=1) for rows in (seen, asked))
     for baseline, values in baseline_predictions(parsed(seen), curves, parsed(asked)).items():
@@ -43,7 +45,7 @@ def main() -> None:
             errors.setdefault(f"{CURVE} at {temperature:g} K", {})[f"{baseline}_mae"] = float(error)
 
     targets = scalar_targets(training)
-    for name in SCALARS:
+    for name in SCALARS.keys() - errors.keys():
         seen, asked = (rows[rows[name].notna()] for rows in (training, testing))
         labels = targets[name].normalise(seen[name].to_numpy(float))
         for baseline, values in baseline_predictions(parsed(seen), labels, parsed(asked)).items():
@@ -53,6 +55,7 @@ def main() -> None:
             if name == "band_gap":
                 errors.setdefault(MP20_GAP, {})[f"{baseline}_mae"] = float(error[of_mp20(asked)].mean())
         print(name, errors[name], flush=True)
+        output.write_text(json.dumps(errors, indent=1))
 
     published = pd.read_parquet(data / "cloud_label.parquet")
     seen, asked = (published[published.split == split] for split in ("train", "validation"))
@@ -60,7 +63,7 @@ def main() -> None:
     for baseline, values in baseline_predictions(parsed(seen), per_atom, parsed(asked)).items():
         error = np.abs(values * asked.n_atoms - asked.heat_capacity).mean()
         errors.setdefault(PUBLISHED_LABEL, {})[f"{baseline}_mae"] = float(error)
-    (data / "baselines.json").write_text(json.dumps(errors, indent=1))
+    output.write_text(json.dumps(errors, indent=1))
 
 
 def of_mp20(rows: pd.DataFrame) -> NDArray:

@@ -30,6 +30,7 @@ from cloud_model.encoder import EncoderConfig
 from cloud_model.heads import HEAD_SIZE
 from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
+from cloud_model.registry import DEFAULT
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
 from cloud_model.training.metrics import calibration, scores
 
@@ -87,13 +88,10 @@ def main() -> None:
     checkpoint.save(
         arguments.output, model_card(checkpoint, results, kinds, domain, provenance), torch.float16
     )
-    name = arguments.output.name
-    for file, frame in {
-        f"accuracy_{name}": results,
-        f"accuracy_by_kind_{name}": kinds,
-        f"accuracy_by_domain_{name}": domain,
-    }.items():
-        (RESULTS / f"{file}.json").write_text(frame.to_json(orient="index", indent=1) + "\n")
+    suffix = "" if arguments.output.name == DEFAULT else f"_{arguments.output.name}"
+    measured = {"accuracy_validation": results, "accuracy_by_kind": kinds, "accuracy_by_domain": domain}
+    for name, frame in measured.items():
+        (RESULTS / f"{name}{suffix}.json").write_text(frame.to_json(orient="index", indent=1) + "\n")
         print(frame.to_string())
 
 

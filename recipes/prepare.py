@@ -157,6 +157,7 @@ def published_labels(data: Path) -> pd.DataFrame:
         }
         for row in read_jsonl(data / "phonon_train.jsonl.gz")
     )
+    rows = rows.dropna()
     return rows.assign(split=["validation" if is_validation(text) else "train" for text in rows.scope])
 
 
