@@ -129,17 +129,17 @@ class Checkpoint:
             for i, member in enumerate(self.members)
             for name, tensor in member.state_dict().items()
         }
-        # save_file would make the file unreadable for others
-        _replace(directory / WEIGHTS, lambda path: path.write_bytes(save(weights)))
-        vocabulary = "\n".join(self.tokenizer.vocabulary) + "\n"
-        _replace(directory / VOCABULARY, lambda path: path.write_text(vocabulary))
-        _replace(directory / CARD, lambda path: path.write_text(card))
+        files = {
+            WEIGHTS: save(weights),
+            VOCABULARY: ("\n".join(self.tokenizer.vocabulary) + "\n").encode(),
+            CARD: card.encode(),
+        }
         config = asdict(self.config) | {
             "format": FORMAT,
             "members": len(self.members),
-            "sha256": {name: _sha256(directory / name) for name in (WEIGHTS, VOCABULARY)},
+            "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, VOCABULARY)},
         }
-        _replace(directory / CONFIG, lambda path: path.write_text(json.dumps(config, indent=1) + "\n"))
+        _write_together(directory, files | {CONFIG: (json.dumps(config, indent=1) + "\n").encode()})
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint:
@@ -400,8 +400,14 @@ def _sha256(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write a file so that it is there completely or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    temporary.replace(path)
+def _write_together(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files before any takes its place, so that a full disk or a signal leaves what was there."""
+    unfinished = {directory / f".{name}.{os.getpid()}": name for name in files}
+    try:
+        for path, name in unfinished.items():
+            path.write_bytes(files[name])
+        for path, name in unfinished.items():
+            path.replace(directory / name)
+    finally:
+        for path in unfinished:
+            path.unlink(missing_ok=True)

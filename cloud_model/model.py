@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,14 @@ from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
 from cloud_model.collections import crystal_list, is_collection
 from cloud_model.debye import DebyeSolid
 from cloud_model.elements import ELEMENT_RANK
-from cloud_model.errors import ArgumentError, BatchError, CloudError, CloudWarning, PropertyError
+from cloud_model.errors import (
+    ArgumentError,
+    BatchError,
+    CheckpointError,
+    CloudError,
+    CloudWarning,
+    PropertyError,
+)
 from cloud_model.heads import Spectra, atom_pool, mean_pool
 from cloud_model.memory import Memory
 from cloud_model.predictor import run_batched, run_heads
@@ -194,7 +201,7 @@ class CloudModel:
         crystals : sequence
             ASE Atoms, pymatgen Structures, paths, SCOPE strings; mixed if you like.
         """
-        return scopes(crystals, self.dialect, self.symprec)
+        return scopes(crystals, self.dialect, self.symprec, remember=True)
 
     def tokens(self, crystals: Any) -> list[Tokens]:
         """Token ids of each crystal, what the network is trained on.
@@ -324,7 +331,7 @@ class CloudModel:
             If crystals of a collection cannot be read and `errors` is ``'raise'``; its ``failures`` names
             each.
         """
-        if pooling not in _POOLING:
+        if not isinstance(pooling, str) or pooling not in _POOLING:
             raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
         good, failures = self._read(crystals, errors)
         embeddings = np.full((len(good) + len(failures), self.embedding_size), np.nan, dtype=np.float32)
@@ -393,7 +400,9 @@ class CloudModel:
         known = self.properties
         if properties is None:
             return list(known)
-        names = [properties] if isinstance(properties, str) else list(properties)
+        names = [properties] if isinstance(properties, str) else properties
+        if not (isinstance(names, Collection) and all(isinstance(name, str) for name in names)):
+            raise ArgumentError(f"properties {properties!r}", "are not names", "Give a list of names.")
         for name in names:
             if name not in known:
                 raise PropertyError(
@@ -401,12 +410,14 @@ class CloudModel:
                     f"is unknown to {self.name!r}",
                     f"It has: {', '.join(known) or 'none'}.",
                 )
-        return names
+        return list(names)
 
     def _read(
         self, crystals: Any, errors: Literal["raise", "nan"]
     ) -> tuple[dict[int, _Described], dict[int, CloudError]]:
         """Good crystals as the network reads them and errors of bad ones, by their position."""
+        if errors not in ("raise", "nan"):
+            raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
         batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
         good: dict[int, _Described] = {}
         failures: dict[int, CloudError] = {}
@@ -470,7 +481,12 @@ class CloudModel:
         rows = {key: row for key in keys if (row := self._remembered.get(key)) is not None}
         new = {key: crystal.tokens for key, crystal in zip(keys, crystals, strict=True) if key not in rows}
         if new:
-            rows |= zip(new, map(np.copy, compute(list(new.values()))), strict=True)
+            computed = compute(list(new.values()))
+            if not np.isfinite(computed).all():
+                raise CheckpointError(
+                    self.name, "gives numbers that are not finite", "Use another checkpoint."
+                )
+            rows |= zip(new, map(np.copy, computed), strict=True)
             self._remembered.update({key: rows[key] for key in new})
         return np.array([rows[key] for key in keys]).reshape(len(keys), width)
 

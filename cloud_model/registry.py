@@ -10,11 +10,12 @@ name of the checkpoint, its value a package whose folder is the checkpoint direc
 from __future__ import annotations
 
 import os
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from cloud_model.errors import CheckpointError
+from cloud_model.errors import CheckpointError, CloudWarning
 
 DEFAULT = "cloud-mini"
 GROUP = "cloud_model.checkpoints"
@@ -30,9 +31,17 @@ _FILES = (
 
 
 def available() -> dict[str, Path]:
-    """Name -> directory of every installed checkpoint; ours first, and nobody else's by the same name."""
-    bundled = _bundled()
-    return bundled | {p.name: _directory(p) for p in entry_points(group=GROUP) if p.name not in bundled}
+    """Name -> directory of every installed checkpoint; ours first, and nobody else's by the same name.
+
+    A `CloudWarning` tells of packages that promise a checkpoint and do not have it.
+    """
+    found = _bundled()
+    for point in entry_points(group=GROUP):
+        try:
+            found.setdefault(point.name, _directory(point))
+        except CheckpointError as error:
+            warnings.warn(str(error), CloudWarning, stacklevel=2)
+    return found
 
 
 def _bundled() -> dict[str, Path]:

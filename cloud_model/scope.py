@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import Any, Literal, get_args
 
 from cloud_model.canonical import canonical_letters, canonical_orbits
 from cloud_model.crystals import Crystal, from_object
 from cloud_model.elements import ELEMENT_RANK, SYMBOLS
-from cloud_model.errors import ArgumentError, CloudError, ScopeError
+from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError, ScopeError
 from cloud_model.files import read_crystal
 from cloud_model.space_groups import numbers_by_generators, space_group
 from cloud_model.symmetry import (
@@ -32,6 +34,7 @@ from cloud_model.symmetry import (
     find_published_symmetry,
     find_symmetry,
     orbits_of,
+    recall_symmetry,
 )
 
 Dialect = Literal["reference", "canonical", "sites"]
@@ -245,6 +248,7 @@ def scopes(
     engine: Engine | None = None,
     n_jobs: int = 1,
     progress: bool = False,
+    remember: bool = False,
 ) -> list[Scope | CloudError]:
     """Describe many crystals.
 
@@ -258,15 +262,19 @@ def scopes(
         Number of processes, as in joblib: -1 for one a core.
     progress : bool
         Show a progress bar.
+    remember : bool
+        Keep the symmetries that are found, and use those of geometries that were searched before.
 
     Returns
     -------
     list of Scope or CloudError
         One item a crystal, in their order; the error for one that cannot be described.
     """
-    describer = _Describer(dialect, symprec, engine)
-    if n_jobs == 0:
-        raise ArgumentError("n_jobs 0", "it is no number of processes", "Use 1, or -1 for one a core.")
+    describer = _Describer(dialect, symprec, engine, remember)
+    if type(n_jobs) is not int or n_jobs == 0:
+        raise ArgumentError(
+            f"n_jobs {n_jobs!r}", "it is no number of processes", "Use 1, or -1 for one a core."
+        )
     crystals = list(crystals)
     size = 256 if n_jobs == 1 else max(1, min(256, len(crystals) // (4 * abs(n_jobs))))
     chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
@@ -299,6 +307,7 @@ class _Describer:
     dialect: Dialect
     symprec: float
     engine: Engine | None
+    remember: bool = False
 
     def __post_init__(self) -> None:
         check_dialect(self.dialect)
@@ -321,9 +330,12 @@ class _Describer:
         return from_object(crystal)
 
     def search(self, crystal: Crystal) -> Found:
-        if self.dialect == "reference":
-            return crystal, find_published_symmetry(crystal, self.symprec)
-        return crystal, find_symmetry(crystal, self.symprec, self.engine or DEFAULT_ENGINE)
+        engine = self.engine or DEFAULT_ENGINE
+        published = self.dialect == "reference"
+        find = find_published_symmetry if published else partial(find_symmetry, engine=engine)
+        if self.remember:
+            return crystal, recall_symmetry(find, crystal, self.symprec, "published" if published else engine)
+        return crystal, find(crystal, self.symprec)
 
     def write(self, found: Found) -> Scope:
         crystal, symmetry = found
@@ -362,12 +374,26 @@ def _in_processes(
     # in one piece, since joblib looks at each array for something to share
     packed = (pickle.dumps([compact(crystal) for crystal in chunk]) for chunk in chunks)
     tasks = (delayed(_describe_packed)(describer, crystals) for crystals in packed)
-    found: Iterator[list[Scope | CloudError]] = Parallel(n_jobs, return_as="generator")(tasks)
-    return found
+    try:
+        for described, messages in Parallel(n_jobs, return_as="generator")(tasks):
+            for message in messages:
+                warnings.warn(message, CloudWarning, stacklevel=2)
+            yield described
+    except BrokenExecutor as error:
+        raise DataError(
+            f"one of {n_jobs} processes",
+            "ended before its crystals were described, for lack of memory or by a signal",
+            "Use fewer processes.",
+        ) from error
 
 
-def _describe_packed(describer: _Describer, crystals: bytes) -> list[Scope | CloudError]:
-    return describer.describe(pickle.loads(crystals))  # noqa: S301
+def _describe_packed(
+    describer: _Describer, crystals: bytes
+) -> tuple[list[Scope | CloudError], list[Warning | str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CloudWarning)
+        described = describer.describe(pickle.loads(crystals))  # noqa: S301
+    return described, [warning.message for warning in caught if warning.category is CloudWarning]
 
 
 def _in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> Scope:

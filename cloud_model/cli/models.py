@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from cloud_model.cli import options
 from cloud_model.cli.output import console, new_table, print_csv, print_json
+from cloud_model.errors import CheckpointError, CloudWarning
 
 
 @click.command()
@@ -40,7 +42,11 @@ def _records() -> Iterator[dict[str, Any]]:
     from cloud_model.registry import DEFAULT, available
 
     for name, directory in available().items():
-        model = CloudModel.from_pretrained(directory)
+        try:
+            model = CloudModel.from_pretrained(directory)
+        except CheckpointError as error:
+            warnings.warn(str(error), CloudWarning, stacklevel=2)
+            continue
         yield {
             "model": name,
             "default": name == DEFAULT,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import sqlite3
 from collections import Counter
@@ -226,7 +227,7 @@ class _State:
             }
         )
         shard = self.output / f"part-{number:05d}.parquet"
-        unfinished = shard.with_suffix(".unfinished")
+        unfinished = self.output / f"_{shard.stem}.unfinished"
         pq.write_table(table, unfinished, compression="zstd")
         unfinished.replace(shard)
 
@@ -247,11 +248,12 @@ class _State:
             "unknown_tokens": counts.get("unknown", {}),
             "lengths": {str(length): lengths[length] for length in sorted(lengths)},
         }
-        (self.output / REPORT).write_text(json.dumps(report, indent=1) + "\n")
-        with (self.output / UNREADABLE).open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["source", "id", "error"])
-            writer.writerows(self.database.execute("SELECT source, id, error FROM unreadable"))
+        unreadable = io.StringIO()
+        writer = csv.writer(unreadable)
+        writer.writerow(["source", "id", "error"])
+        writer.writerows(self.database.execute("SELECT source, id, error FROM unreadable"))
+        _replace(self.output / REPORT, json.dumps(report, indent=1) + "\n")
+        _replace(self.output / UNREADABLE, unreadable.getvalue())
         return report
 
 
@@ -260,3 +262,10 @@ def _count_tokens(counts: Counter[tuple[str, str]], scope: Scope, tokenizer: Tok
         counts["length", str(len(tokenizer.encode(str(scope)).ids))] += 1
     except VocabularyError as error:
         counts["unknown", error.reason] += 1
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that it is there completely or as it was."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, newline="", errors="backslashreplace")
+    unfinished.replace(path)

@@ -1,0 +1,205 @@
+"""Signals, full disks, dead workers, forks and threads: output is complete or not there, and nothing waits forever.
+
+That training and ingestion go on where a signal ended them is tested with these, in ``tests/model``.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase.build import bulk, fcc111
+
+from cloud_model import Scope
+from cloud_model.checkpoint import Checkpoint
+from cloud_model.corpus import ingest as ingestion
+from cloud_model.errors import CloudWarning, DataError
+from cloud_model.scope import scopes
+from cloud_plugins import CloudCalculator
+
+SECONDS = 60
+SALTS = [
+    bulk(a + b, "rocksalt", 5.6)
+    for a, b in product(("Na", "K", "Rb", "Mg", "Ca", "Sr"), ("F", "Cl", "Br", "O", "S"))
+]
+
+
+class Deadly(os.PathLike):
+    """A path that ends the process which reads it."""
+
+    def __fspath__(self) -> str:
+        os._exit(1)
+
+
+def predicted(checkpoint: Path) -> list[float]:
+    from cloud_model import CloudModel
+
+    return CloudModel.from_pretrained(checkpoint).predict(SALTS[:3], "band_gap")["band_gap"].tolist()
+
+
+def test_a_worker_that_dies():
+    with pytest.raises(DataError, match="ended before its crystals were described"):
+        scopes([*SALTS, Deadly()], n_jobs=2)
+    assert scopes(SALTS[:4], n_jobs=2) == scopes(SALTS[:4])  # the next ones live
+
+
+def test_more_processes_than_rows_and_warnings_of_workers():
+    slab = fcc111("Cu", (1, 1, 3), vacuum=8, periodic=True)
+    with pytest.warns(CloudWarning, match="describes bulk crystals"):
+        found = scopes([slab, SALTS[0]], n_jobs=4)
+    assert [type(scope) for scope in found] == [Scope, Scope]
+    assert scopes([], n_jobs=2) == []
+
+
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)  # which is the point
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_processes_after_torch_has_run(method, tiny_checkpoint):
+    expected = predicted(tiny_checkpoint)
+    with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+        assert pool.submit(predicted, tiny_checkpoint).result(timeout=SECONDS) == pytest.approx(
+            expected, rel=1e-4
+        )
+
+
+def test_threads_share_a_model_and_a_calculator(tiny_model):
+    calculator = CloudCalculator(tiny_model)
+    expected = [CloudCalculator(tiny_model).get_potential_energy(atoms) for atoms in SALTS]
+    gaps = tiny_model.predict(SALTS, "band_gap")["band_gap"]
+    with ThreadPoolExecutor(8) as pool:
+        energies = list(pool.map(calculator.get_potential_energy, SALTS * 4))
+        frames = list(
+            pool.map(lambda atoms: tiny_model.predict([atoms], "band_gap")["band_gap"][0], SALTS * 4)
+        )
+    assert energies == pytest.approx(expected * 4, rel=1e-4)
+    assert frames == pytest.approx(gaps.tolist() * 4, rel=1e-4)
+
+
+@pytest.fixture
+def many(tmp_path) -> Path:
+    """A file of more strings than are predicted in a second."""
+    path = tmp_path / "many.scope"
+    letters = [("4a", "4b"), ("4b", "4a")]
+    text = [str(Scope.from_orbits(225, [(m, "Na"), (n, "Cl")])) for m, n in letters]
+    path.write_text("\n".join(text * 20_000))
+    return path
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cloud_model.cli", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_predict_ends_at_a_signal(number, many, tiny_checkpoint, tmp_path):
+    process = start("predict", many, "-m", tiny_checkpoint, "-p", "band_gap", "-f", "csv", cwd=tmp_path)
+    header = process.stdout.readline()  # it has begun
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=SECONDS)
+    assert header.startswith(b"input,temperature,band_gap,")
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    assert b"Traceback" not in errors
+    complete = rest.rpartition(b"\n")[0].splitlines()
+    assert {line.count(b",") for line in complete} <= {header.count(b",")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
+    output = tmp_path / "embeddings.csv"
+    output.write_text("as it was")
+    process = start("embed", many, "-m", tiny_checkpoint, "-o", output, cwd=tmp_path)
+    deadline = time.monotonic() + SECONDS
+    while not (tmp_path / ".embeddings.csv.unfinished").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    assert b"Traceback" not in errors
+    assert output.read_text() == "as it was"
+
+
+def test_a_reader_that_leaves(many, tiny_checkpoint, tmp_path):
+    """As in ``cloud predict ... | head -1``."""
+    process = start("predict", many, "-m", tiny_checkpoint, "-p", "band_gap", "-f", "csv", cwd=tmp_path)
+    process.stdout.readline()
+    process.stdout.close()
+    with process.stderr as errors:
+        assert b"Traceback" not in errors.read()
+    assert process.wait(timeout=SECONDS) in {0, 1}
+
+
+def test_ingest_goes_on_after_a_full_disk(tiny_checkpoint, tmp_path, monkeypatch):
+    source = tmp_path / "strings.csv"
+    strings = [str(Scope.from_crystal(atoms, "sites")) for atoms in SALTS]
+    pd.DataFrame({"scope": strings}).to_csv(source)
+    tokenizer = Checkpoint.load(tiny_checkpoint).tokenizer
+    monkeypatch.setattr(ingestion, "BLOCK", 8)
+    write, count = ingestion.pq.write_table, iter(range(100))
+
+    def full(table, path, **options):
+        write(table, path, **options)
+        if next(count) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingestion.pq, "write_table", full)
+        with pytest.raises(OSError, match="No space left"):
+            ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)
+    assert len(pd.read_parquet(tmp_path / "corpus")) == 16  # two whole blocks
+    report = ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)
+    assert report["crystals"] == report["kept"] == len(SALTS)
+    assert sorted(pd.read_parquet(tmp_path / "corpus")["scope"]) == sorted(strings)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("command", [["scope"], ["predict", "-p", "band_gap"]])
+def test_output_to_a_full_disk(command, tiny_checkpoint, tmp_path):
+    model = [] if command[0] == "scope" else ["-m", tiny_checkpoint]
+    arguments = [
+        sys.executable,
+        "-m",
+        "cloud_model.cli",
+        *command,
+        *model,
+        "-f",
+        "csv",
+        str(Scope.from_crystal(SALTS[0], "sites")),
+    ]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(list(map(str, arguments)), stdout=full, stderr=subprocess.PIPE, timeout=SECONDS)
+    assert run.returncode != 0
+    assert b"Traceback" not in run.stderr
+    assert b"No space left" in run.stderr
+
+
+def test_batches_of_none_and_one(tiny_model):
+    assert len(tiny_model.predict([])) == 0
+    assert tiny_model.embed([]).shape == (0, tiny_model.embedding_size)
+    assert len(tiny_model.predict(SALTS[:1])) == 1
+
+
+@pytest.mark.slow
+def test_a_batch_of_100_000(tiny_model):
+    text = str(Scope.from_crystal(SALTS[0], "sites"))
+    frame = tiny_model.predict([text] * 100_000, "band_gap")
+    assert len(frame) == 100_000
+    assert frame["band_gap"].nunique() == 1
+
+
+def test_duplicate_indices(tiny_model):
+    crystals = pd.Series(SALTS[:4], index=["a", "a", "b", "b"])
+    frame = tiny_model.predict(crystals, "band_gap")
+    assert frame.index.tolist() == ["a", "a", "b", "b"]
+    assert np.isfinite(frame["band_gap"]).all()
