@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("pretrained", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="predictor.pt to start from, instead of fresh heads")
     arguments = parser.parse_args()
