@@ -28,7 +28,7 @@ MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 2_000}
 """Atoms in the largest cell that an engine searches within a minute; its time grows as their square."""
 
 FOUND: Memory[tuple[bytes, float, str], Symmetry] = Memory(4096)
-"""Results of the latest searches, by geometry, tolerance and engine. Clear it to time a search."""
+"""Results of the latest searches, by geometry, tolerance and name. Clear it to time a search."""
 
 # operations that a supercell does not share with its primitive cell, which SCOPE does not use
 logging.getLogger("moyo").setLevel(logging.ERROR)
@@ -88,7 +88,7 @@ def find_symmetry(crystal: Crystal, symprec: float, engine: Engine = DEFAULT_ENG
         If the engine fails.
     """
     _check_size(crystal, engine)
-    return _recall(_search_with_spglib if engine == "spglib" else _search_with_moyopy, crystal, symprec)
+    return (_search_with_spglib if engine == "spglib" else _search_with_moyopy)(crystal, symprec)
 
 
 def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
@@ -100,7 +100,22 @@ def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
         As `find_symmetry`.
     """
     _check_size(crystal, "spglib")
-    return _recall(_search_as_published, crystal, symprec)
+    dataset = _spglib(crystal, symprec, angle_tolerance=5.0)
+    return Symmetry(dataset.number, "".join(dataset.wyckoffs), len(dataset.std_types))
+
+
+def recall_symmetry(
+    search: Callable[[Crystal, float], Symmetry], crystal: Crystal, symprec: float, name: str
+) -> Symmetry:
+    """Do a search, unless the one of this name was done for the same geometry.
+
+    Elements enter by the order of their numbers alone: a crystal with others in their places has the same symmetry.
+    """
+    key = _geometry(crystal), symprec, name
+    found = FOUND.get(key)
+    if found is None:
+        found = FOUND[key] = search(crystal, symprec)
+    return found
 
 
 def orbits_of(crystal: Crystal, symmetry: Symmetry) -> list[tuple[str, str]]:
@@ -122,20 +137,8 @@ def orbits_of(crystal: Crystal, symmetry: Symmetry) -> list[tuple[str, str]]:
     return found
 
 
-def _recall(search: Callable[[Crystal, float], Symmetry], crystal: Crystal, symprec: float) -> Symmetry:
-    """Search, unless the answer is known."""
-    key = _geometry(crystal), symprec, search.__name__
-    found = FOUND.get(key)
-    if found is None:
-        found = FOUND[key] = search(crystal, symprec)
-    return found
-
-
 def _geometry(crystal: Crystal) -> bytes:
-    """Digest of what a symmetry search sees: the cell, the positions, and which atoms are of one element.
-
-    Elements enter by their order alone, so a crystal and one with others in their places share it.
-    """
+    """Digest of what a symmetry search sees: the cell, the positions, and which atoms are of one element."""
     numbers = crystal.numbers.tolist()
     ranks = {number: rank for rank, number in enumerate(sorted(set(numbers)))}
     kinds = bytes([ranks[number] for number in numbers])
@@ -153,11 +156,6 @@ def _search_with_moyopy(crystal: Crystal, symprec: float) -> Symmetry:
     if dataset.symprec < symprec and len(crystal) <= MAX_ATOMS["spglib"]:
         return _search_with_spglib(crystal, symprec)
     return Symmetry(dataset.number, "".join(dataset.wyckoffs), dataset.std_cell.num_atoms)
-
-
-def _search_as_published(crystal: Crystal, symprec: float) -> Symmetry:
-    dataset = _spglib(crystal, symprec, angle_tolerance=5.0)
-    return Symmetry(dataset.number, "".join(dataset.wyckoffs), len(dataset.std_types))
 
 
 def _search_with_spglib(crystal: Crystal, symprec: float) -> Symmetry:

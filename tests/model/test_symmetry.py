@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import moyopy
 import numpy as np
@@ -17,7 +18,14 @@ from hypothesis import strategies as st
 from cloud_model import Scope
 from cloud_model.crystals import Crystal, from_object
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
-from cloud_model.symmetry import FOUND, MAX_ATOMS, find_published_symmetry, find_symmetry, orbits_of
+from cloud_model.symmetry import (
+    FOUND,
+    MAX_ATOMS,
+    find_published_symmetry,
+    find_symmetry,
+    orbits_of,
+    recall_symmetry,
+)
 
 PROTOTYPES = {
     "copper": bulk("Cu"),
@@ -175,16 +183,16 @@ def test_a_geometry_is_searched_once_whatever_its_elements(engine):
     bromide = replace(salt, numbers=np.where(salt.numbers == 17, 35, 11))
     swapped = replace(salt, numbers=salt.numbers[::-1])
     FOUND.clear()
-    results = [find_symmetry(crystal, 0.01, engine) for crystal in (salt, bromide, swapped, caesium_chloride)]
+    results = [
+        recall_symmetry(partial(find_symmetry, engine=engine), crystal, 0.01, engine)
+        for crystal in (salt, bromide, swapped, caesium_chloride)
+    ]
     assert [result.number for result in results] == [225, 225, 225, 221]
     assert len(FOUND) == 3
-    FOUND.clear()
     assert find_symmetry(bromide, 0.01, engine) == results[1]
 
 
 def test_engines_that_fail_raise(monkeypatch):
-    FOUND.clear()
-
     def fail(*_, **__):
         raise ValueError("no primitive cell")
 
@@ -200,8 +208,6 @@ def test_engines_that_fail_raise(monkeypatch):
 
 
 def test_spglib_errors_are_ours(monkeypatch):
-    FOUND.clear()
-
     def fail(*_, **__):
         raise spglib.SpglibError("too close distance between atoms")
 
