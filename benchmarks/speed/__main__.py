@@ -60,14 +60,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "speed.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
     for name in arguments.only or ROWS:
         conditions = machine()
         rows = function(ROWS[name])(arguments.data, arguments.crystals, arguments.rounds)
+        results = json.loads(path.read_text()) if path.exists() else {}
         results[name] = {"conditions": conditions, "rows": rows}
         print(table({name: results[name]}), flush=True)
         ordered = {name: results[name] for name in ROWS if name in results}
         path.write_text(json.dumps(ordered, indent=1) + "\n")
+    ordered = json.loads(path.read_text())
     (RESULTS / "speed.md").write_text(f"{table(ordered)}\n\n{notes(ordered)}\n")
     draw(ordered)
 

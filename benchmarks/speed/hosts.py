@@ -29,6 +29,8 @@ from cloud_model.symmetry import FOUND
 from cloud_model.tokenizer import TokenBatch, Tokenizer, build_vocabulary
 from cloud_plugins import CloudCalculator, CloudFeaturizer, CloudPropertyFeaturizer
 
+SEEN = "crystals that were embedded before"
+
 
 def forget(model: CloudModel) -> CloudModel:
     """Give a model that has seen nothing."""
@@ -184,9 +186,9 @@ def repeated(data: Path, rows: int, rounds: int) -> list[Row]:
         "768 x 12": model(large, tokenizer, "sites"),
     }
     series = {
-        "relaxation of rutile, 30 steps": relaxation(30),
-        "substitution of 2 of 8 cations, 28 ways": substitutions(),
-        "the same 20 crystals in 5 folds": sample(data, rows)[:20] * 5,
+        "relaxation of rutile, 100 steps": relaxation(100),
+        "substitution of 3 of 8 cations, 56 ways": substitutions(3),
+        SEEN: sample(data, rows)[:40],
     }
     return [
         repeated_row(f"{what}, {size}", crystals, network, rounds)
@@ -207,13 +209,13 @@ def relaxation(steps: int) -> list[Atoms]:
     ]
 
 
-def substitutions() -> list[Atoms]:
+def substitutions(number: int) -> list[Atoms]:
     ideal = bulk("MgO", "rocksalt", a=4.21) * (2, 2, 2)
     magnesium = np.flatnonzero(ideal.symbols == "Mg")
     scan = []
-    for pair in combinations(magnesium, 2):
+    for chosen in combinations(magnesium, number):
         atoms = ideal.copy()
-        atoms.symbols[list(pair)] = "Ca"
+        atoms.symbols[list(chosen)] = "Ca"
         scan.append(atoms)
     return scan
 
@@ -228,17 +230,18 @@ def repeated_row(what: str, crystals: list[Atoms], network: CloudModel, rounds: 
     def without() -> None:
         found["without"] = [forget(network).embed(atoms)[0] for atoms in crystals]
 
-    def searching() -> None:
-        for atoms in crystals:
-            FOUND.clear()
-            network.scopes([atoms])
-
     def from_the_start() -> None:
         nonlocal remembering
         remembering = forget(network)
         with_memory()
 
-    seconds = in_turn({"with": from_the_start, "without": without, "symmetry": searching}, rounds)
+    def searching() -> None:
+        for atoms in crystals:
+            FOUND.clear()
+            network.scopes([atoms])
+
+    seen = in_turn({"with": with_memory}, rounds) if what.startswith(SEEN) else {}
+    seconds = in_turn({"with": from_the_start, "without": without, "symmetry": searching}, rounds) | seen
     difference = float(np.abs(np.array(found["with"]) - np.array(found["without"])).max())
     assert difference < 1e-6
     return row(

@@ -9,7 +9,6 @@ from typing import Any
 
 import moyopy
 import numpy as np
-from ase.build import bulk
 from crystals import sample, structures
 from measure import Row, milliseconds, part_by_part, ratio, row
 from pymatgen.core import Structure
@@ -20,7 +19,6 @@ from cloud_model import Scope
 from cloud_model.cif import read_cif
 from cloud_model.crystals import from_object
 from cloud_model.scope import scopes
-from cloud_model.symmetry import FOUND
 
 PUBLISHED = "pymatgen's SpacegroupAnalyzer on each structure, as published"
 
@@ -34,20 +32,15 @@ def in_memory(data: Path, rows: int, rounds: int) -> list[Row]:
         for arrays in part:
             moyopy.MoyoDataset(moyopy.Cell(*arrays), symprec=0.01)
 
-    def ours(part: Any) -> None:
-        FOUND.clear()
-        scopes(part)
-
     def one_by_one(part: Any) -> None:
-        FOUND.clear()
         for crystal in part:
             Scope.from_crystal(crystal)
 
     seconds = part_by_part(
         {
             "moyopy alone": (bare, lists),
-            "ours, ASE": (ours, atoms),
-            "ours, pymatgen": (ours, objects),
+            "ours, ASE": (scopes, atoms),
+            "ours, pymatgen": (scopes, objects),
             "ours, one by one": (one_by_one, atoms),
             "published": (lambda part: list(map(published, part)), objects),
         },
@@ -81,11 +74,8 @@ def processes(data: Path, rows: int, rounds: int) -> list[Row]:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         for n_jobs, found in seconds.items():
-            shift = np.random.default_rng(len(found)).random(3)
-            moved = [shifted(crystal, shift + n_jobs) for crystal in crystals * 5]  # no geometry is known yet
-            FOUND.clear()
             start = time.perf_counter()
-            scopes(moved, n_jobs=n_jobs)
+            scopes(crystals * 5, n_jobs=n_jobs)
             found.append(time.perf_counter() - start)
     return [
         row(
@@ -103,7 +93,6 @@ def cif_text(data: Path, rows: int, rounds: int) -> list[Row]:
     texts = [str(CifWriter(s, symprec=0.01 if i % 2 else None)) for i, s in enumerate(objects)]
 
     def ours(part: Any) -> None:
-        FOUND.clear()
         for text in part:
             Scope.from_crystal(read_cif(text))
 
@@ -121,27 +110,6 @@ def cif_text(data: Path, rows: int, rounds: int) -> list[Row]:
             ms_per_crystal=milliseconds(seconds, len(texts)),
         )
     ]
-
-
-def large_cells() -> dict[str, float]:
-    """Seconds for a perfect supercell and for one without symmetry."""
-    rng = np.random.default_rng(0)
-    times = {}
-    for repeat in (5, 8, 10):
-        perfect = bulk("NaCl", "rocksalt", 5.64, cubic=True) * (repeat, repeat, repeat)
-        rattled = perfect.copy()
-        rattled.positions += rng.normal(scale=0.05, size=(len(perfect), 3))
-        for name, crystal in (("perfect", perfect), ("rattled", rattled)):
-            start = time.process_time()
-            Scope.from_crystal(crystal)
-            times[f"{len(crystal)} atoms, {name}"] = time.process_time() - start
-    return times
-
-
-def shifted(atoms: Any, shift: Any) -> Any:
-    moved = atoms.copy()
-    moved.positions += shift
-    return moved
 
 
 def published(structure: Structure) -> tuple[int, list[str], str]:
