@@ -1,0 +1,79 @@
+"""Coverage-guided fuzzing of what reads untrusted bytes, with atheris (``pip install atheris``).
+
+Run ``python tools/fuzz.py scope CORPUS -max_total_time=600``; the options are those of libFuzzer. An input that ends in
+anything but a result or a `CloudError` is written to ``crash-*``; repair it, and keep it in ``tests/faults``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["cloud_model"]):
+    from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
+    from cloud_model.cif import read_cif
+    from cloud_model.elements import SYMBOLS
+    from cloud_model.errors import CloudError
+    from cloud_model.formats import check_format
+    from cloud_model.registry import resolve
+    from cloud_model.scope import Scope
+    from cloud_model.tokenizer import Tokenizer, build_vocabulary
+
+TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:83]), 96)
+GOOD = resolve()
+FOLDER = Path(tempfile.mkdtemp())
+
+
+def scope(data: bytes) -> None:
+    """Parse and tokenise a string."""
+    text = data.decode(errors="replace")
+    with suppress(CloudError):
+        Scope.from_orbits(len(text) % 232, text)
+    with suppress(CloudError):
+        TOKENIZER.encode(text)
+    with suppress(CloudError):
+        TOKENIZER.encode(str(Scope.parse(text)))
+
+
+def crystal(data: bytes) -> None:
+    """Read a CIF, and check other formats."""
+    with suppress(CloudError):
+        read_cif(data.decode(errors="replace"))
+    for name in ("POSCAR", "a.xyz", "a.res"):
+        with suppress(CloudError):
+            check_format(name, data, name)
+
+
+def checkpoint(data: bytes) -> None:
+    """Load the default checkpoint with one of its files replaced, or with entries of its configuration replaced."""
+    shutil.copytree(GOOD, FOLDER, dirs_exist_ok=True)
+    config = json.loads((FOLDER / CONFIG).read_text())
+    name = (CONFIG, VOCABULARY, WEIGHTS, "")[data[0] % 4] if data else ""
+    if name:
+        (FOLDER / name).write_bytes(data[1:])
+        config["sha256"][name] = hashlib.sha256(data[1:]).hexdigest()
+    else:
+        with suppress(ValueError, RecursionError, TypeError):
+            config |= json.loads(data[1:])
+    if name != CONFIG:
+        (FOLDER / CONFIG).write_text(json.dumps(config))
+    with suppress(CloudError):
+        Checkpoint.load(FOLDER)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {"scope": scope, "crystal": crystal, "checkpoint": checkpoint}
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    target = TARGETS[sys.argv.pop(1)]
+    atheris.Setup(sys.argv, target)
+    atheris.Fuzz()
