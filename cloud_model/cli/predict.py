@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,13 @@ def _predict(
 ) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ crystals", CloudWarning)  # each is reported by name
-        return model.predict(scopes, names, temperature).to_dict("records")
+        arrays = model.predict_arrays(scopes, names, temperature)
+    columns: dict[str, list[Any]] = {name: values.tolist() for name, values in arrays.items()}
+    if "out_of_domain" in columns:
+        columns["out_of_domain"] = [
+            None if isnan(value) else bool(value) for value in columns["out_of_domain"]
+        ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _over_temperature(temperatures: Sequence[float], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
