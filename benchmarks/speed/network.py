@@ -34,7 +34,7 @@ def embeddings(data: Path, rows: int, rounds: int) -> list[Row]:
         max_position_embeddings=LENGTH,
     )
     sites = Tokenizer(build_vocabulary(SYMBOLS[:94]), LENGTH)
-    few = max(1, rows // 10)
+    few = max(1, rows // 4)
     return [
         compare("the shipped weights", CloudModel.from_pretrained(), atoms, rounds),
         compare("768 x 12, random", model(published_size, sites, "sites"), atoms[:few], rounds),
