@@ -49,7 +49,12 @@ def console() -> Console:
 
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ
     plain = bool(os.environ.get("NO_COLOR"))
-    return Console(width=None if fits else _FILE_WIDTH, color_system=None if plain else "auto")
+    return Console(
+        width=None if fits else _FILE_WIDTH,
+        color_system=None if plain else "auto",
+        markup=False,  # names of files may look like it
+        emoji=False,
+    )
 
 
 def new_table(*headers: str, title: str = "") -> Table:

@@ -7,6 +7,7 @@ import warnings
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ PHONOPY_FILES = tuple(
     for name in ("phonopy_params.yaml", "phonopy.yaml", "phonopy_disp.yaml")
     for suffix in ("", ".xz", ".gz")
 )
+_WORKING_DIRECTORY = Lock()  # there is one for all threads
 _ACOUSTIC_GAP = 0.1  # THz
 _RESIDUAL_FORCE = 0.05  # eV/Angstrom
 
@@ -144,7 +146,7 @@ def _load_phonopy(file: Path) -> Phonopy:
 
     try:
         # phonopy looks for FORCE_SETS, FORCE_CONSTANTS and BORN in the working directory only
-        with chdir(file.parent), warnings.catch_warnings():
+        with _WORKING_DIRECTORY, chdir(file.parent), warnings.catch_warnings():
             # which primitive cell it takes is of no matter: properties are per mole of atoms
             warnings.filterwarnings("ignore", message="primitive_matrix defaulted")
             phonon = phonopy.load(file.name, log_level=0)

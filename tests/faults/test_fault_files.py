@@ -103,6 +103,21 @@ def test_commands_end_with_the_reason(command, name, folder, tiny_checkpoint, tm
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("name", ["a[/b].cif", ":smile:.cif", "[bold]a.cif"])
+@pytest.mark.parametrize("properties", [["-p", "band_gap"], []])
+def test_names_that_look_like_markup(name, properties, tiny_checkpoint, tmp_path):
+    from click.testing import CliRunner
+
+    from cloud_model.cli import cloud as group
+
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(CIF)
+    result = CliRunner().invoke(group, ["predict", str(path), "-m", str(tiny_checkpoint), *properties])
+    assert result.exit_code == 0
+    assert path.name in result.output.replace("\n", "")
+
+
 def test_ingest(folder, tiny_checkpoint, tmp_path):
     from cloud_model.checkpoint import Checkpoint
     from cloud_model.corpus.ingest import ingest
