@@ -29,6 +29,7 @@ def benchmark_page(folder: Path) -> str:
         "Accuracy of the default checkpoint": accuracy(),
         "MatBench": matbench_tables(),
         "Invariance of SCOPE": invariance(),
+        "A corrupted batch": corrupted_batch(),
     }
     sections |= dict(report(path) for path in sorted(RESULTS.glob("*.md")))
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
@@ -153,4 +154,14 @@ def invariance() -> str:
         f"moyopy and spglib give the same canonical string for {engines['equal']:,} of them; {explained} of the "
         f"{len(engines['exceptions'])} others agree at another tolerance. The dialect `reference` equals the "
         f"published strings for {published['equal']} of {published['rows']} crystals."
+    )
+
+
+def corrupted_batch() -> str:
+    """What became of a batch with corrupted crystals."""
+    result = load("robust_batch")
+    return (
+        f"{result['structures']:,} crystals of the Materials Project in one call of `predict`, {result['corrupted']} of "
+        f"them corrupted at random: {result['crashes']} crashes, {result['corrupted_not_reported']} corrupted crystals "
+        f"not reported, {result['intact_but_reported']} intact ones reported."
     )
