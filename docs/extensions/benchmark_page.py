@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from cloud_model.plotting import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 
 INTRODUCTION = """\
-Made from the files in `benchmarks/results` when this page was built. Each is written by the script of its name in
-`benchmarks/`, so every number can be measured again."""
+Made from the files in `benchmarks/results` when this page was built. The scripts in `benchmarks` and `recipes` write
+them, so every number can be measured again."""
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
@@ -161,7 +161,7 @@ def corrupted_batch() -> str:
     """What became of a batch with corrupted crystals."""
     result = load("robust_batch")
     return (
-        f"{result['structures']:,} crystals of the Materials Project in one call of `predict`, {result['corrupted']} of "
-        f"them corrupted at random: {result['crashes']} crashes, {result['corrupted_not_reported']} corrupted crystals "
-        f"not reported, {result['intact_but_reported']} intact ones reported."
+        f"{result['structures']:,} crystals of the Materials Project in one batch, {result['corrupted']} of them "
+        f"corrupted at random: {result['crashes']} crashes, {result['corrupted_not_reported']} corrupted crystals not "
+        f"reported, {result['intact_but_reported']} intact ones reported."
     )
