@@ -210,7 +210,10 @@ def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
     try:
         encoder = from_record(EncoderConfig, config)
         parsed = CheckpointConfig(
-            name=directory.name, dialect="reference", symprec=PUBLISHED_SYMPREC, encoder=encoder
+            name=_published_name(directory),
+            dialect="reference",
+            symprec=PUBLISHED_SYMPREC,
+            encoder=encoder,
         )
     except ValueError as error:
         raise _damaged(directory / CONFIG, f"lacks or garbles an entry ({error})") from error
@@ -223,6 +226,14 @@ def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
     state = {f"encoder.{key}": value for key, value in names.items() if key.startswith(wanted)}
     state.pop("encoder.embeddings.position_ids", None)
     return Checkpoint(parsed, tokenizer, [_build(directory, parsed, state)])
+
+
+def _published_name(directory: Path) -> str:
+    """Name of the directory, or of the repository whose snapshot in the cache of Hugging Face it is."""
+    snapshots = directory.parent  # of models--OWNER--NAME
+    if snapshots.name == "snapshots" and snapshots.parent.name.startswith("models--"):
+        return snapshots.parent.name.removeprefix("models--").replace("--", "/")
+    return directory.name
 
 
 def _published_vocabulary(directory: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The code of the README and of every page of the documentation runs, and every page is in the table of contents."""
+"""The code of the README and of every page of the documentation runs, and their links and figures are right."""
 
 from __future__ import annotations
 

@@ -79,6 +79,16 @@ def test_added_tokens_may_stand_in_the_tokenizer_configuration(tmp_path):
     assert tokens.ids[-2] == len(WORDS) + 50
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("CLOUD", "CLOUD"), ("models--ChangwenXu--CLOUD/snapshots/6ab8d8a", "ChangwenXu/CLOUD")],
+)
+def test_a_published_checkpoint_is_named_by_its_folder_or_its_repository(tmp_path, folder, name):
+    (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
+    published(tmp_path / folder, layers=1, hidden=8, heads=2, prefix=False, pickled=False)
+    assert Checkpoint.load(tmp_path / folder).config.name == name
+
+
 def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path):
     published(tmp_path / "CLOUD", layers=1, hidden=8, heads=2, prefix=False, pickled=True)
 
