@@ -99,13 +99,16 @@ def featurizer_row(
         features[name] = done[labels].to_numpy(float)
 
     seconds = in_turn({name: lambda name=name: run(name) for name in ("ours", "stock")}, rounds)
-    np.testing.assert_allclose(features["ours"], features["stock"], rtol=1e-4, atol=1e-5)
+    scale = np.abs(features["stock"]).max(axis=0)
+    difference = float((np.abs(features["ours"] - features["stock"]) / scale).max())
+    assert difference < 1e-5  # of float32 networks; free energies pass through zero
     return row(
         f"featurize_dataframe, {what}, {len(frame):,} rows",
         "stock per-row featurizer on the same model",
         ">= 10",
         ratio(seconds, "stock", "ours"),
         ms_per_row=milliseconds(seconds, len(frame)),
+        largest_difference=difference,
         **bound(frame, shipped, median(seconds["stock"])),
     )
 
