@@ -71,8 +71,8 @@ def new_table(*headers: str, title: str = "") -> Table:
 
 def _echo_row(values: Iterable[Any]) -> None:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    click.echo(line.getvalue())
+    csv.writer(line).writerow(values)  # quotes names that hold what ends its lines
+    click.echo(line.getvalue().removesuffix("\r\n"))
 
 
 def _without_nan(value: Any) -> Any:

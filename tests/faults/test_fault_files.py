@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -36,17 +37,11 @@ def folder(tmp_path_factory) -> Path:
     return directory
 
 
-def cloud(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def cloud(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cloud_model.cli", *map(os.fspath, arguments)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=SECONDS,
-    )
+    run = subprocess.run(command, cwd=cwd, capture_output=True, timeout=SECONDS)
+    texts = (stream.decode(errors="replace") for stream in (run.stdout, run.stderr))
+    return subprocess.CompletedProcess(command, run.returncode, *texts)
 
 
 @pytest.mark.parametrize("fault", FILES, ids=str)
@@ -116,6 +111,14 @@ def test_names_that_look_like_markup(name, properties, tiny_checkpoint, tmp_path
     result = CliRunner().invoke(group, ["predict", str(path), "-m", str(tiny_checkpoint), *properties])
     assert result.exit_code == 0
     assert path.name in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("name", ["new\nline.cif", "carriage\rreturn.cif", 'quote".cif', "a,b.cif"])
+def test_names_in_csv(name, tmp_path):
+    (tmp_path / name).write_bytes(CIF)
+    run = cloud("scope", name, "--dialect", "sites", "--format", "csv", cwd=tmp_path)
+    rows = list(csv.DictReader(io.StringIO(run.stdout, newline="")))
+    assert [(row["input"], row["scope"]) for row in rows] == [(name, TEXT)]
 
 
 def test_ingest(folder, tiny_checkpoint, tmp_path):
