@@ -45,7 +45,7 @@ def test_regressor_learns(regressor, rock_salts, mass):
 
 def test_fitted_model_is_named_after_its_labels(regressor, rock_salts):
     predicted = regressor.model_.predict(rock_salts)
-    assert list(predicted) == ["mean_mass", "mean_mass_std", "error"]
+    assert list(predicted) == ["mean_mass", "mean_mass_std", "out_of_domain", "error"]
     np.testing.assert_array_equal(predicted["mean_mass"], regressor.predict(rock_salts))
 
 
