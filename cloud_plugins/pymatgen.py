@@ -59,7 +59,7 @@ def with_predictions(
     >>> from pymatgen.core import Lattice, Structure
     >>> nacl = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     >>> sorted(with_predictions(nacl, "band_gap").properties)
-    ['cloud_band_gap', 'cloud_band_gap_std', 'cloud_model', 'cloud_temperature']
+    ['cloud_band_gap', 'cloud_band_gap_std', 'cloud_model', 'cloud_out_of_domain', 'cloud_temperature']
     """
     loaded = CloudModel.from_pretrained(model)
     batch = crystal_list(crystals) if is_collection(crystals) else crystals
