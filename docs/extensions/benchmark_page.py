@@ -68,7 +68,7 @@ def accuracy() -> str:
         "The baselines are fitted to the same labels of the same crystals.\n\n"
         f"{errors()}\n\n"
         f"{image('accuracy', 'errors of the properties over those of the median')}\n\n"
-        "Error over that of always saying the median of the training labels. Errors by crystal system and by chemistry, "
+        "Error over that of always saying the median of the training labels. Errors by crystal system and chemistry, "
         "within and out of the domain, are on the [model card](models/index.md)."
     )
 
