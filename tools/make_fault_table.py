@@ -35,7 +35,7 @@ The same outcome has a form at each entry point:
 | `CloudFeaturizer` | raises | raises; `ignore_errors=True`: row of NaN |
 | `CloudEmbedder`, `CloudRegressor` | `BatchError` | `BatchError` with `.failures` |
 | `cloud predict`, `scope`, `embed` | named on standard error, exit code 1 | the others' results, exit code 1 |
-| `cloud ingest` | listed in `_unreadable.csv` | the others are kept |
+| `cloud ingest` | listed in `_unreadable.csv`; a damaged source: `DataError` | the others are kept |
 | `cloud finetune` | `DataError` if no row is left | left out, with a `CloudWarning` that names rows |
 """
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sqlite3
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,22 @@ from typing import Any, NamedTuple
 
 from cloud_model.corpus.optimade import optimade_records
 from cloud_model.crystals import Crystal, from_pymatgen_dict
-from cloud_model.errors import CloudError, CrystalError, DataError
+from cloud_model.errors import CloudError, CrystalError, DataError, first_line
 from cloud_model.files import MAX_BYTES, read_crystal
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 TABLES = (".csv", ".csv.gz", ".parquet")
 LINES = (".jsonl", ".jsonl.gz")
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    sqlite3.Error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 IDENTIFIERS = ("id", "material_id", "entry_id", "mpid", "name")
 
 
@@ -66,12 +78,29 @@ def records(source: str, place: str = "", column: str = "scope") -> Iterator[Rec
             yield Record(name, entry, after)
         return
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (which is False where there can be no such name)
         raise DataError(source, "does not exist", "Give a file, a folder or the URL of an OPTIMADE provider.")
+    if not (path.is_file() or path.is_dir()):  # opening a pipe would wait for its writer
+        raise DataError(source, "is neither a file nor a folder", "Give the name of one.")
     passed = int(place or 0)
-    for i, (name, crystal) in enumerate(_reader(path, column)(path), start=1):
-        if i > passed:
-            yield Record(name, crystal() if callable(crystal) else crystal, str(i))
+    try:
+        for i, (name, crystal) in enumerate(_reader(path, column)(path), start=1):
+            if i > passed:
+                yield Record(name, _opened(name, crystal) if callable(crystal) else crystal, str(i))
+    except CloudError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(source, f"cannot be read to its end ({first_line(error)})", "Repair it.") from error
+
+
+def _opened(name: str, crystal: Callable[[], Any]) -> Any:
+    """Read a member of an archive or a row of a database."""
+    try:
+        return crystal()
+    except CloudError as error:
+        return error
+    except Exception as error:  # readers raise whatever a damaged member or row runs into
+        return CrystalError(name, f"is damaged ({first_line(error)})", "Repair it.")
 
 
 def _reader(path: Path, column: str) -> Callable[[Path], Iterator[tuple[str, Any]]]:
@@ -98,12 +127,7 @@ def _folder(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _archive(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    try:
-        yield from (_zip if path.suffix == ".zip" else _tar)(path)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(
-            str(path), f"is not a readable archive ({error})", "Unpack it, and give the folder."
-        ) from error
+    return (_zip if path.suffix.lower() == ".zip" else _tar)(path)
 
 
 def _zip(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -145,16 +169,18 @@ def _ase_database(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rb") as file:
+        lines = iter(partial(file.readline, MAX_BYTES), b"")
         for i, line in enumerate(lines):
             yield _parsed_line(line, f"line {i + 1}")
 
 
-def _parsed_line(line: str, label: str) -> tuple[str, Any]:
+def _parsed_line(line: bytes, label: str) -> tuple[str, Any]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        return label, CrystalError(label, f"is not JSON ({error})", "Repair it.")
+    except (ValueError, RecursionError) as error:
+        return label, CrystalError(label, f"is not JSON ({first_line(error)})", "Repair it.")
     if not isinstance(entry, dict):
         return label, CrystalError(label, "is not a JSON object", "Write Structure.as_dict().")
     name = next((str(entry[key]) for key in IDENTIFIERS if key in entry), label)
@@ -178,7 +204,7 @@ def _table(path: Path, column: str) -> Iterator[tuple[str, str]]:
 def _csv_parts(path: Path) -> Iterator[Any]:
     import pandas as pd
 
-    with pd.read_csv(path, keep_default_na=False, chunksize=8192) as parts:
+    with pd.read_csv(path, keep_default_na=False, chunksize=8192, encoding_errors="replace") as parts:
         yield from parts
 
 

@@ -137,7 +137,7 @@ CRYSTALS = [
     Fault("twelve elements", lambda _: many_elements(), None),
     Fault("fraction that rounds to 0.0", lambda _: dilute(), None),
     Fault("1,000 atoms", lambda _: bulk("NaCl", "rocksalt", 5.64, cubic=True).repeat(5), None),
-    Fault("10,648 atoms without symmetry", lambda _: rattled(11), None, slow=True),
+    Fault("10,648 atoms without symmetry", lambda _: rattled(11), VocabularyError, "tokens where", slow=True),
     Fault("string longer than the context", lambda _: long_string(), VocabularyError, "tokens where this checkpoint"),
     Fault("16,000 atoms", lambda _: bulk("Cu").repeat((25, 25, 26)), CrystalError, "has 16250 atoms"),
     Fault("nothing", lambda _: None, CrystalError, "not a crystal"),
