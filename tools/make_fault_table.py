@@ -59,6 +59,7 @@ EVENTS = """\
 | Hugging Face id without network, or with a cache that cannot be written | `CheckpointError`: cannot be downloaded |
 | installed package without the checkpoint that it promises | `CloudWarning`; the others are listed |
 | reader of ASE or pymatgen that takes longer than 30 s | `CrystalError` (in the main thread, under Unix) |
+| YAML tag in a phonopy file, which phonopy's loader would run | `PhononError`: holds a YAML tag |
 | temperature 0, 1e-6, 1e6 | finite; heat capacity and entropy are zero at 0 only |
 | temperature negative, NaN, infinite, text or array | `ArgumentError`; on the command line exit code 2 |
 """

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cloud_model.crystals import Crystal
-from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.errors import ArgumentError, CrystalError, PhononError
+from cloud_model.files import read_bytes
 from cloud_plugins.phonopy import brillouin
 from cloud_plugins.phonopy.calculators import named_calculator
 from cloud_plugins.phonopy.cells import to_crystal, unit_cell
@@ -144,6 +145,7 @@ def phonopy_file(path: Path) -> Path:
 def _load_phonopy(file: Path) -> Phonopy:
     import phonopy
 
+    _check_tags(file)
     try:
         # phonopy looks for FORCE_SETS, FORCE_CONSTANTS and BORN in the working directory only
         with _WORKING_DIRECTORY, chdir(file.parent), warnings.catch_warnings():
@@ -163,6 +165,18 @@ def _load_phonopy(file: Path) -> Phonopy:
             "Put FORCE_SETS or FORCE_CONSTANTS next to it, or save it with phonopy's --include-all.",
         )
     return phonon
+
+
+def _check_tags(file: Path) -> None:
+    """Refuse a YAML file with tags, of which phonopy writes none: its loader would run what they name."""
+    try:
+        content = read_bytes(file, str(file))
+    except CrystalError as error:
+        raise PhononError(str(file), error.reason, error.remedy) from None
+    if b"!" in content:
+        raise PhononError(
+            str(file), "holds a YAML tag, which could run a command", "Write it again with phonopy."
+        )
 
 
 def _from_arrays(*arrays: Any) -> Reference:
