@@ -3,9 +3,9 @@
     python benchmarks/speed --data DIR
     python benchmarks/speed --data DIR --only calculator --only import
 
-Ways that are compared take turns in one process, or in processes that take turns; ratios are medians.
-Times are CPU times, so that other work on the machine counts little, except for two processes, which are timed by the
-clock on the wall. Torch has one thread. ``--only`` measures some rows anew and keeps the others. Writes
+Ways that are compared take turns in one process, or in processes that take turns; ratios are medians. Times are CPU
+times, so that other work on the machine counts little; two processes, and the loops of training, are timed by the clock
+on the wall. Torch has one thread. ``--only`` measures some rows anew and keeps the others. Writes
 ``results/speed.json``, ``.md`` and ``.svg``.
 """
 
@@ -141,7 +141,7 @@ def notes(results: dict[str, Any]) -> str:
     loads = [c["load_average"] for c in conditions]
     found.append(
         f"- Measured on {', '.join(processors)}, one thread, at a load of {min(loads):.1f} to {max(loads):.1f}; "
-        "times are CPU times unless two processes were compared with one."
+        "times are CPU times but for two processes and for training."
     )
     return "\n".join(found)
 
