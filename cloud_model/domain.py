@@ -13,7 +13,8 @@ class TrainingDomain(nn.Module):
     """Mahalanobis distance of pooled hidden states from those of the training crystals.
 
     The distance (Lee et al., NeurIPS 2018, arXiv 1807.03888) is in units of the one that 98% of held-out crystals
-    of the same kind do not exceed: a crystal beyond one is out of the domain.
+    of the same kind do not exceed: a crystal beyond one is out of the domain. The common kinds of training crystals
+    shall not make strangers of the rare ones, so that each kind counts as much as any other.
 
     Parameters
     ----------
@@ -29,19 +30,24 @@ class TrainingDomain(nn.Module):
         self.register_buffer("location", torch.zeros(features))
         self.register_buffer("whitening", torch.zeros(features, features))
 
-    def fit(self, training: Tensor, held_out: Tensor) -> None:
+    def fit(self, training: Tensor, kinds: Tensor, held_out: Tensor) -> None:
         """Learn the domain.
 
         Parameters
         ----------
         training : Tensor
             Pooled hidden states of training crystals, shape (n, features).
+        kinds : Tensor
+            Number of the kind of each training crystal, int64, shape (n,).
         held_out : Tensor
-            Those of crystals not trained on, which set the unit, shape (m, features).
+            Pooled hidden states of crystals not trained on, which set the unit, shape (m, features).
         """
-        location = training.double().mean(0)
+        counts = kinds.bincount()
+        weights = 1 / counts[kinds].double()
+        weights = (weights / weights.sum())[:, None]
+        location = (weights * training).sum(0)
         deviations = training - location
-        covariance = deviations.T @ deviations / len(training)
+        covariance = deviations.T @ (weights * deviations)
         unit = torch.eye(len(location), dtype=torch.float64) * covariance.diagonal().mean().clamp(min=1e-6)
         factor = torch.linalg.cholesky(torch.lerp(covariance, unit, _SHRINKAGE))
         whitening = torch.linalg.inv(factor).T

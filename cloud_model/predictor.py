@@ -16,7 +16,7 @@ from cloud_model.heads import (
     ScalarHeads,
     Spectra,
     ThermodynamicsHead,
-    mean_pool,
+    atom_pool,
     property_features,
 )
 from cloud_model.tokenizer import TokenBatch, Tokens
@@ -70,17 +70,22 @@ class Predictor(nn.Module):
         return Output(
             self.scalars(features) if self.scalars else None,
             self.thermodynamics(features) if self.thermodynamics else None,
-            self.domain(mean_pool(hidden, batch)) if self.domain else None,
+            self.domain(atom_pool(hidden, batch)) if self.domain else None,
         )
 
     def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
-        """Learn the domain from crystals trained on and not trained on."""
+        """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
         self.domain = TrainingDomain(self.encoder.config.hidden_size)
-        pooled = [
-            run_batched(lambda batch: [mean_pool(self.hidden_states(batch), batch)], tokens)[0]
+        pooled, unseen = (
+            run_batched(lambda batch: [atom_pool(self.hidden_states(batch), batch)], tokens)[0]
             for tokens in (training, held_out)
-        ]
-        self.domain.fit(*pooled)
+        )
+        self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
+
+
+def _kind(tokens: Tokens) -> int:
+    elements = {token for token, share in zip(tokens.ids, tokens.shares, strict=True) if share > 0}
+    return min(len(elements), 5)
 
 
 @torch.inference_mode()

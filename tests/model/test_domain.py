@@ -11,6 +11,8 @@ from cloud_model.checkpoint import Checkpoint
 from cloud_model.domain import SHARE, TrainingDomain
 from cloud_model.errors import CloudWarning
 
+ALIKE = torch.zeros(4000, dtype=torch.int64)  # all crystals are of one kind
+
 
 def rock_salt(cation, anion):
     return str(Scope.from_orbits(225, f"{cation}:4a;{anion}:4b"))
@@ -25,28 +27,39 @@ def features():
 
 def test_share_of_held_out_crystals_is_within(features):
     domain = TrainingDomain(6)
-    domain.fit(features[:4000], features[4000:])
+    domain.fit(features[:4000], ALIKE, features[4000:])
     assert (domain(features[4000:]) <= 1).float().mean() == pytest.approx(SHARE, abs=1.5e-3)
 
 
 def test_distance_does_not_depend_on_units(features):
     domain, other = TrainingDomain(6), TrainingDomain(6)
-    domain.fit(features[:4000], features[4000:])
-    other.fit(1000 * features[:4000], 1000 * features[4000:])
+    domain.fit(features[:4000], ALIKE, features[4000:])
+    other.fit(1000 * features[:4000], ALIKE, 1000 * features[4000:])
     assert torch.allclose(domain(features), other(1000 * features), rtol=1e-4)
 
 
 def test_distance_grows_linearly_away_from_the_mean(features):
     domain = TrainingDomain(6)
-    domain.fit(features[:4000], features[4000:])
+    domain.fit(features[:4000], ALIKE, features[4000:])
     step = torch.ones(6)
     near, far = domain(domain.location + torch.stack([step, 10 * step]))
     assert far / near == pytest.approx(10, rel=1e-3)
 
 
+def test_rare_kinds_are_no_strangers(features):
+    training = features[:4000].clone()
+    training[:40] += 30
+    kinds = ALIKE.clone()
+    kinds[:40] = 1
+    blind, fair = TrainingDomain(6), TrainingDomain(6)
+    blind.fit(training, ALIKE, training)
+    fair.fit(training, kinds, training)
+    assert fair(training[:40]).mean() < 0.7 * blind(training[:40]).mean()
+
+
 def test_a_single_training_crystal_makes_a_domain(features):
     domain = TrainingDomain(6)
-    domain.fit(features[:1], features[1:2])
+    domain.fit(features[:1], ALIKE[:1], features[1:2])
     assert torch.isfinite(domain(features)).all()
 
 
