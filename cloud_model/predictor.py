@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mkldnn
 
 from cloud_model.domain import TrainingDomain
 from cloud_model.encoder import Encoder, EncoderConfig
@@ -106,10 +108,22 @@ def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequ
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
     batches = _batches([len(tokens[row].ids) for row in order])
-    parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
+    with _without_onednn():
+        parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))
     return [torch.cat(pieces)[inverse] for pieces in zip(*parts, strict=True)]
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    """Leave matrix multiplications to MKL: oneDNN compiles, and keeps, a kernel for each new shape of a batch."""
+    before = mkldnn.enabled
+    mkldnn.enabled = False  # type: ignore[assignment]  # typed as the descriptor
+    try:
+        yield
+    finally:
+        mkldnn.enabled = before
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[slice]:
