@@ -47,7 +47,7 @@ SOURCES = {
     "thermal_conductivity": "AFLOW AGL",
     "thermal_expansion": "AFLOW AGL",
 }
-PHONONS = "DFPT phonons of Petretto et al. (2018)"
+PHONONS = "DFPT phonons of Petretto et al. (2018), for metals AFLOW's Debye temperatures"
 
 
 def main() -> None:

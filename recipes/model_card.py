@@ -52,8 +52,8 @@ training crystals (Mahalanobis distance, crystals of one to five elements counti
 - Magnetic order, pressure and strain are invisible to it.
 - The tests of scarce labels are small, and so are the samples that calibrated their error bars.
 - Noble gases, actinides and compounds of more than five elements are rare in training.
-- Phonons of training are those of semiconductors and insulators: heat capacities of metals are the least certain
-  (`benchmarks/results/validation_study.md`).
+- Phonons of training are those of semiconductors and insulators. Metals learned their heat capacity from the Debye
+  temperatures of AFLOW alone, which makes theirs the least certain (`benchmarks/results/validation_study.md`).
 - The refractive index of a metal has no meaning, and the standard error of its prediction shows it.
 - Heat capacities are harmonic, at constant volume; crystals with imaginary modes were left out of training.
 
