@@ -84,9 +84,7 @@ class Crystal:
     @property
     def formula(self) -> str:
         """Chemical formula of the cell."""
-        counts = Counter(self.numbers.tolist())
-        symbols = {n: SYMBOLS[n - 1] if 1 <= n <= len(SYMBOLS) else "X" for n in counts}
-        return "".join(f"{symbols[n]}{counts[n]}" for n in sorted(counts))
+        return _formula(self.numbers)
 
     @property
     def name(self) -> str:
@@ -137,11 +135,11 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
         As `Crystal` does, and if there is no cell.
     """
     if _is_disordered(atoms):
-        raise disordered(label or str(atoms.symbols))
+        raise disordered(label or _formula(atoms.numbers))
     lattice = atoms.cell.array
     volume, normals = _volume_and_normals(lattice.tolist())
     if not volume:
-        raise _no_volume(label or str(atoms.symbols)) if len(atoms) else _no_atoms(label or "Atoms")
+        raise _no_volume(label or _formula(atoms.numbers)) if len(atoms) else _no_atoms(label or "Atoms")
     with np.errstate(all="ignore"):  # values that are not finite are found below
         positions = atoms.positions @ (np.array(normals) / volume).T
     crystal = Crystal(lattice, positions, atoms.numbers, label)
@@ -226,6 +224,13 @@ def _atomic_numbers(symbols: list[str], label: str) -> NDArray[np.int64]:
         return np.array([ATOMIC_NUMBERS[symbol] for symbol in symbols], dtype=np.int64)
     except KeyError as error:
         raise _no_element(label or "crystal", str(error.args[0])) from None
+
+
+def _formula(numbers: NDArray[np.int64]) -> str:
+    """Chemical formula, with X for what is no element (of which ASE cannot write one)."""
+    counts = Counter(numbers.tolist())
+    symbols = {n: SYMBOLS[n - 1] if 1 <= n <= len(SYMBOLS) else "X" for n in counts}
+    return "".join(f"{symbols[n]}{counts[n]}" for n in sorted(counts))
 
 
 def _check_atoms(crystal: Crystal) -> None:

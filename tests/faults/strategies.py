@@ -20,7 +20,7 @@ NUMBERS = st.one_of(
 
 @st.composite
 def crystals(draw: st.DrawFn) -> Atoms:
-    """Up to five atoms of any atomic number anywhere in any cell."""
+    """Up to five atoms of any atomic number anywhere in any cell; ASE cannot even print some."""
     n = draw(st.integers(0, 5))
     numbers = draw(st.lists(st.integers(-1, 119), min_size=n, max_size=n))
     positions = draw(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=n, max_size=n))

@@ -177,3 +177,8 @@ def test_what_is_not_bulk_is_warned_about(make, warning):
 
 def test_a_large_dense_cell_is_bulk():
     from_object(bulk("Cu", cubic=True) * (2, 2, 6))  # a warning would be an error
+
+
+def test_atoms_that_ase_cannot_print_are_refused():
+    with pytest.raises(CrystalError, match=r"^X1: .*volume"):
+        from_object(Atoms(numbers=[119], positions=[(0, 0, 0)]))
