@@ -180,5 +180,5 @@ def test_a_large_dense_cell_is_bulk():
 
 
 def test_atoms_that_ase_cannot_print_are_refused():
-    with pytest.raises(CrystalError, match="^X1: "):
+    with pytest.raises(CrystalError, match=r"^X1: "):
         from_object(Atoms(numbers=[119], positions=[(0, 0, 0)]))

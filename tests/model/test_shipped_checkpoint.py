@@ -30,7 +30,9 @@ def predicted(model, number, orbits, name, temperature=300.0):
 )
 def test_heat_capacity_at_room_temperature(model, number, orbits, heat_capacity):
     """Harmonic values of density functional theory, J/(mol-atom K), from phonopy's example force sets."""
-    assert predicted(model, number, orbits, "heat_capacity_per_atom") == pytest.approx(heat_capacity, rel=0.05)
+    assert predicted(model, number, orbits, "heat_capacity_per_atom") == pytest.approx(
+        heat_capacity, rel=0.05
+    )
 
 
 def test_formation_energies(model):
