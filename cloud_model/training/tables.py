@@ -36,6 +36,8 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise DataError(str(path), "is not a file", "Give CSV, Parquet or JSON lines.")
     endings = path.suffixes
     try:
         if ".parquet" in endings:

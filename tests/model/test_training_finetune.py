@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from itertools import product
 
@@ -18,7 +19,7 @@ from cloud_model.training.adapt import MODEL, Columns, LabelledCrystals, finetun
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluate import MATBENCH_SEED, cross_validate, evaluate
 from cloud_model.training.metrics import calibration, scores
-from cloud_model.training.tables import describe, formula_groups, grouped_folds
+from cloud_model.training.tables import describe, formula_groups, grouped_folds, read_table
 from cloud_model.training.transfer import TransferSettings, choose_transform
 
 CATIONS, ANIONS = ("Li", "Na", "K", "Rb", "Cs", "Ag"), ("F", "Cl", "Br", "I", "O")
@@ -261,3 +262,10 @@ def test_the_commands(table, tiny_checkpoint, tmp_path):
     )
     assert json.loads(judged.stdout)["property"] == "stiffness"
     assert CliRunner().invoke(cli.finetune, [*shared, "--output", output]).exit_code == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "table.csv")
+    with pytest.raises(DataError, match="is not a file"):
+        read_table(tmp_path / "table.csv")
