@@ -67,12 +67,12 @@ class Predictor(nn.Module):
 
     def forward(self, batch: TokenBatch) -> Output:
         """Predictions in normalised units, and spectra in K."""
-        hidden = self.hidden_states(batch)
-        features = property_features(hidden, batch)
+        features = property_features(self.hidden_states(batch), batch)
+        _, atoms = features.chunk(2, dim=-1)
         return Output(
             self.scalars(features) if self.scalars else None,
             self.thermodynamics(features) if self.thermodynamics else None,
-            self.domain(atom_pool(hidden, batch)) if self.domain else None,
+            self.domain(atoms) if self.domain else None,
         )
 
     def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
