@@ -17,6 +17,7 @@ import argparse
 import gzip
 import json
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,7 @@ def published_labels(data: Path) -> pd.DataFrame:
     return rows.assign(split=["validation" if is_validation(text) else "train" for text in rows.scope])
 
 
+@cache
 def read_jsonl(path: Path) -> list[dict]:
     with gzip.open(path, "rt") as lines:
         return [json.loads(line) for line in lines]
