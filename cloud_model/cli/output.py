@@ -69,6 +69,13 @@ def new_table(*headers: str, title: str = "") -> Table:
     return table
 
 
+def print_markdown(text: str) -> None:
+    """Print text and tables that are written in Markdown."""
+    from rich.markdown import Markdown
+
+    console().print(Markdown(text))
+
+
 def _echo_row(values: Iterable[Any]) -> None:
     line = io.StringIO()
     csv.writer(line).writerow(values)  # quotes names that hold what ends its lines

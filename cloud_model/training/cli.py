@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from cloud_model.cli import options
+from cloud_model.cli.output import print_markdown
 
 
 @click.command()
@@ -101,9 +102,8 @@ def finetune(
     )
     for split in ("test", "held_out"):
         for name, result in report.get(split, {}).items():
-            click.echo(
-                f"{name} ({split})\n{score_table(result, columns.units.get(name, 'J/(mol-atom K)'))}\n"
-            )
+            unit = columns.units.get(name, "J/(mol-atom K)")
+            print_markdown(f"{name} ({split})\n\n{score_table(result, unit)}")
     click.echo(f"Wrote {output}")
 
 
@@ -200,11 +200,10 @@ def evaluate(
         )
     if output is not None:
         result.save(output)
-    click.echo(
-        json.dumps(result.to_dict())
-        if output_format == "json"
-        else f"{result.name} ({result.split})\n{result.to_markdown()}"
-    )
+    if output_format == "json":
+        click.echo(json.dumps(result.to_dict()))
+    else:
+        print_markdown(f"{result.name} ({result.split})\n\n{result.to_markdown()}")
 
 
 @click.command()
