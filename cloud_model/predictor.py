@@ -23,10 +23,10 @@ from cloud_model.heads import (
 )
 from cloud_model.tokenizer import TokenBatch, Tokens
 
-TOKENS_PER_BATCH = 2048
-UNPADDED = (
-    512  # tokens with which a batch is as fast as a larger one, so that it ends rather than being padded
-)
+TOKENS_PER_BATCH = 1024
+"""Few enough that the C library keeps the memory of hidden states for the next batch."""
+UNPADDED = 512
+"""Tokens with which a batch is as fast as a larger one, so that it ends rather than being padded."""
 
 
 class Output(NamedTuple):
