@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from cloud_model import Scope
 from cloud_model.elements import SYMBOLS
@@ -43,11 +46,13 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "recipes"))
 import finetune as recipe  # noqa: E402
 import prepare  # noqa: E402
+from teachers import TAUGHT_WEIGHT, joined, taught_labels  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 SEEDS = (0, 1, 2)
 OTHERS = 8_000  # training crystals without scarce labels
 CORPUS = 60_000  # pretraining strings
+UNLABELLED = 20_000  # strings that teachers label
 EPOCHS = 3
 SCARCE = ("debye_temperature", "refractive_index", "bulk_modulus_mp", "max_phonon_frequency")
 SHOWN = {
@@ -122,8 +127,11 @@ def main() -> None:
         for name in VARIANTS:
             study.run(name, seed)
             study.write()
-        study.boost(seed)
+        study.other_heads(seed)
     study.ensemble()
+    for seed in SEEDS:
+        study.train_again("again", seed, 0, 2 * EPOCHS)  # no fewer steps than the next
+        study.train_again("again, taught", seed, UNLABELLED, EPOCHS)
     study.write()
 
 
@@ -281,13 +289,21 @@ class Study:
             found |= {f"heat_capacity({T:g} K)": float(e) for T, e in zip(grid[0], error, strict=True)}
         (folder / "errors.json").write_text(json.dumps(found, indent=1))
 
-    def boost(self, seed: int) -> None:
-        """Gradient-boosted trees on what the heads of the base see, alone and beside descriptors."""
-        base = self.runs / f"base {seed}"
+    def _base(self, seed: int) -> Predictor:
         predictor = Predictor(self._encoder(VARIANTS["base"].width, 0.0), len(self.targets), 4)
-        predictor.load_state_dict(torch.load(base / "predictor.pt", weights_only=True))
-        predictor.eval()
-        for name, described in (("trees", False), ("trees + descriptors", True)):
+        state = torch.load(self.runs / f"base {seed}" / "predictor.pt", weights_only=True)
+        predictor.load_state_dict(state)
+        return predictor.eval()
+
+    def other_heads(self, seed: int) -> None:
+        """Other heads on what those of the base see, alone and beside descriptors."""
+        predictor = self._base(seed)
+        trees = partial(HistGradientBoostingRegressor, max_iter=300)
+        for name, described, head in (
+            ("trees", False, trees),
+            ("trees + descriptors", True, trees),
+            ("perceptron + descriptors", True, perceptron),
+        ):
             folder = self.runs / f"{name} {seed}"
             if (folder / "errors.json").exists():
                 continue
@@ -301,8 +317,7 @@ class Study:
                 known = self.training[key].notna().to_numpy()
                 target = self.targets[key]
                 label = target.normalise(self.training[key].to_numpy(float)[known])
-                trees = HistGradientBoostingRegressor(max_iter=300, random_state=seed)
-                value = trees.fit(seen[known], label).predict(asked)
+                value = head(random_state=seed).fit(seen[known], label).predict(asked)
                 found |= scalar_errors(key, target, value, self.validation[key].to_numpy(float))
             (folder / "errors.json").write_text(json.dumps(found, indent=1))
 
@@ -324,12 +339,49 @@ class Study:
         folder.mkdir(parents=True, exist_ok=True)
         self.judge(folder, self.targets, mean_output([output for _, output in saved]))
 
+    def train_again(self, name: str, seed: int, unlabelled: int, epochs: int) -> None:
+        """A base once more, from where it ended, with crystals that the three bases label."""
+        folder = self.runs / f"{name} {seed}"
+        if (folder / "errors.json").exists():
+            return
+        tokens = self._tokens(self.training.scope.tolist(), VARIANTS["base"])
+        labels = recipe.labels_of(self.training, list(self.targets))
+        repeats, weights = recipe.repeats(self.training), np.ones(len(labels))
+        if unlabelled:
+            texts = self.corpus.sample(unlabelled, random_state=seed)
+            more = [self.tokenizer.encode(text) for text in texts]
+            outputs = [run_heads(self._base(teacher), more) for teacher in SEEDS]
+            taught = taught_labels(outputs, self.targets, labels.temperatures)
+            tokens, labels = tokens + more, joined(labels, taught)
+            repeats = np.append(repeats, np.ones(unlabelled, dtype=int))
+            weights = np.append(weights, np.full(unlabelled, TAUGHT_WEIGHT))
+        predictor = self._base(seed)
+        finetune(
+            predictor,
+            self.targets,
+            tokens,
+            labels,
+            Schedule(epochs=epochs, learning_rate=5e-4, seed=seed + len(SEEDS)),
+            folder,
+            task_weights=recipe.task_weights(self.training, list(self.targets)),
+            heat_capacity_weight=6.0,
+            repeats=repeats,
+            sample_weights=weights,
+            tokens_per_batch=2048,
+        )
+        remove_states(folder)
+        asked = self._tokens(self.validation.scope.tolist(), VARIANTS["base"])
+        self.judge(folder, self.targets, run_heads(predictor.eval(), asked))
+
     def write(self) -> None:
         """Mean and standard deviation over the seeds that are done."""
         questions = {name: variant.question for name, variant in VARIANTS.items()} | {
             "trees": "Gradient-boosted trees on what the heads see",
             "trees + descriptors": "The same beside descriptors of composition and symmetry",
+            "perceptron + descriptors": "A perceptron on the same",
             "three seeds": "Ensemble of the three bases",
+            "again": "The bases trained once more, on the labels alone",
+            "again, taught": "The same number of steps, half of them on strings labelled by the three bases",
         }
         results = {}
         for name, question in questions.items():
@@ -345,6 +397,11 @@ class Study:
                 }
         (RESULTS / "ablations.json").write_text(json.dumps(results, indent=1) + "\n")
         (RESULTS / "ablations.md").write_text(markdown(results))
+
+
+def perceptron(random_state: int) -> Pipeline:
+    network = MLPRegressor((256, 128), early_stopping=True, random_state=random_state)
+    return make_pipeline(StandardScaler(), network)
 
 
 def scalar_errors(name: str, target: ScalarTarget, value: NDArray, label: NDArray) -> dict[str, float]:

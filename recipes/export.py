@@ -20,14 +20,12 @@ import numpy as np
 import pandas as pd
 import torch
 from baselines import CURVE, MP20_GAP, PUBLISHED_LABEL, TEMPERATURES, curve_at, of_mp20
-from finetune import SPECTRA, build_predictor, scalar_targets
+from finetune import SPECTRA, build_predictor, load, scalar_targets
 from model_card import model_card
 from numpy.typing import NDArray
 
 from cloud_model import CloudModel, Scope
 from cloud_model.checkpoint import Checkpoint, CheckpointConfig
-from cloud_model.encoder import EncoderConfig
-from cloud_model.heads import HEAD_SIZE
 from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
 from cloud_model.registry import DEFAULT
@@ -108,8 +106,7 @@ def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) 
     """The networks of all runs, without the heads that only helped to train."""
     base = Checkpoint.load(pretrained)
     targets = scalar_targets(training)
-    states = [torch.load(run / "predictor.pt", weights_only=True) for run in runs]
-    members = [shipped(state, base.config.encoder, len(targets)) for state in states]
+    members = [shipped(load(run, base.config.encoder, len(targets))) for run in runs]
     config = CheckpointConfig(
         name=name,
         dialect=base.config.dialect,
@@ -123,14 +120,14 @@ def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) 
     return Checkpoint(config, base.tokenizer, members)
 
 
-def shipped(state: dict[str, torch.Tensor], encoder: EncoderConfig, trained: int) -> Predictor:
-    """Keep the first heads, those of `SCALARS`."""
-    for name, tensor in state.items():
-        if name.startswith("scalars."):
-            rows = len(SCALARS) * (HEAD_SIZE if len(tensor) == trained * HEAD_SIZE else 1)
-            state[name] = tensor[:rows]
-    predictor = build_predictor(encoder, len(SCALARS))
-    predictor.load_state_dict({name: tensor.half().float() for name, tensor in state.items()})
+def shipped(trained: Predictor) -> Predictor:
+    """Keep the first heads, those of `SCALARS`, and the precision of float16."""
+    state = {name: tensor.half().float() for name, tensor in trained.state_dict().items()}
+    for name in [name for name in state if name.startswith("scalars.")]:
+        heads = state[name].unflatten(0, (len(trained.scalars.value), -1))[: len(SCALARS)]
+        state[name] = heads.flatten(0, 1)
+    predictor = build_predictor(trained.encoder.config, len(SCALARS))
+    predictor.load_state_dict(state)
     return predictor.eval().requires_grad_(False)
 
 

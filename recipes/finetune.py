@@ -1,8 +1,10 @@
 """Fine-tune a pretrained encoder to all properties at once; one run makes one member of an ensemble.
 
     python recipes/finetune.py DATA PRETRAINED RUN --seed 0
+    python recipes/finetune.py DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
 
-Interrupted runs resume.
+With teachers, the network also learns the mean of what these say of every crystal of the corpus. Interrupted runs
+resume.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from teachers import TAUGHT_WEIGHT, joined, taught_labels
 
 from cloud_model.checkpoint import Checkpoint
 from cloud_model.encoder import EncoderConfig
-from cloud_model.predictor import Predictor
+from cloud_model.predictor import Predictor, run_heads
 from cloud_model.properties import SCALARS, ScalarTarget
 from cloud_model.training.finetune import Labels, finetune
+from cloud_model.training.initialise import initialise_tokens
 from cloud_model.training.loop import Schedule
 
 SPECTRA = 4
@@ -54,42 +58,72 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--start", type=Path, help="predictor.pt to start from, instead of fresh heads")
+    parser.add_argument(
+        "--width", type=int, default=256, help="of the encoder; one that was not pretrained begins anew"
+    )
+    parser.add_argument("--start", type=Path, help="run to start from, instead of fresh heads")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs that label the corpus")
     arguments = parser.parse_args()
 
     table = pd.read_parquet(arguments.data / "labels.parquet")
     training, validation = table[table.split == "train"], table[table.split == "validation"]
     pretrained = Checkpoint.load(arguments.pretrained)
-    tokenizer = pretrained.tokenizer
+    encode = pretrained.tokenizer.encode
     targets = scalar_targets(training)
+    names = list(targets)
     torch.manual_seed(arguments.seed)
-    predictor = build_predictor(pretrained.config.encoder, len(targets))
     if arguments.start:
-        predictor.load_state_dict(torch.load(arguments.start, weights_only=True))
+        predictor = load(arguments.start, pretrained.config.encoder, len(targets))
     else:
-        predictor.encoder.load_state_dict(pretrained.members[0].encoder.state_dict())
+        predictor = build_predictor(of_width(pretrained.config.encoder, arguments.width), len(targets))
+        if arguments.width == pretrained.config.encoder.hidden_size:
+            predictor.encoder.load_state_dict(pretrained.members[0].encoder.state_dict())
+        else:
+            initialise_tokens(predictor.encoder.embeddings.word_embeddings, pretrained.tokenizer)
 
-    schedule = Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed)
+    tokens, labels = [encode(text) for text in training.scope], labels_of(training, names)
+    often, weights = repeats(training), np.ones(len(training))
+    if arguments.teachers:
+        corpus = [encode(text) for text in pd.read_parquet(arguments.data / "corpus.parquet").scope]
+        teachers = (load(run, pretrained.config.encoder, len(targets)) for run in arguments.teachers)
+        outputs = [run_heads(teacher.eval(), corpus) for teacher in teachers]
+        tokens, labels = tokens + corpus, joined(labels, taught_labels(outputs, targets, labels.temperatures))
+        often = np.append(often, np.ones(len(corpus), dtype=int))
+        weights = np.append(weights, np.full(len(corpus), TAUGHT_WEIGHT))
     finetune(
         predictor,
         targets,
-        [tokenizer.encode(text) for text in training.scope],
-        labels_of(training, list(targets)),
-        schedule,
+        tokens,
+        labels,
+        Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed),
         arguments.run,
-        validation=(
-            [tokenizer.encode(text) for text in validation.scope],
-            labels_of(validation, list(targets)),
-        ),
-        task_weights=task_weights(training, list(targets)),
+        validation=([encode(text) for text in validation.scope], labels_of(validation, names)),
+        task_weights=task_weights(training, names),
         heat_capacity_weight=6.0,
-        repeats=repeats(training),
+        repeats=often,
+        sample_weights=weights,
     )
     if arguments.start:
-        (arguments.run / "start.txt").write_text(str(arguments.start.parent.resolve()))
+        (arguments.run / "start.txt").write_text(str(arguments.start.resolve()))
     torch.save(predictor.state_dict(), arguments.run / "predictor.pt")
     described = {name: dataclasses.asdict(target) for name, target in targets.items()}
     (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))
+
+
+def load(run: Path, encoder: EncoderConfig, scalars: int) -> Predictor:
+    """The network of a run, whose encoder is like this one but for its width."""
+    state = torch.load(run / "predictor.pt", weights_only=True)
+    width = state["encoder.embeddings.word_embeddings.weight"].shape[1]
+    predictor = build_predictor(of_width(encoder, width), scalars)
+    predictor.load_state_dict(state)
+    return predictor
+
+
+def of_width(encoder: EncoderConfig, width: int) -> EncoderConfig:
+    """The same encoder with as many units, in proportion."""
+    return dataclasses.replace(
+        encoder, hidden_size=width, intermediate_size=4 * width, num_attention_heads=width // 64
+    )
 
 
 def build_predictor(encoder: EncoderConfig, scalars: int) -> Predictor:

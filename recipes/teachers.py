@@ -1,0 +1,45 @@
+"""What trained networks say of crystals without labels, as labels for another network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cloud_model.predictor import Output
+from cloud_model.properties import ScalarTarget
+from cloud_model.training.finetune import Labels, mixture_heat_capacity
+
+TAUGHT_WEIGHT = 0.5
+"""Weight of a crystal without labels, where one with labels weighs one."""
+BATCH = 5000  # crystals whose heat capacities are integrated at once
+
+
+def taught_labels(
+    outputs: Sequence[Output], targets: Mapping[str, ScalarTarget], temperatures: NDArray[np.float64]
+) -> Labels:
+    """Mean of what networks say of the same crystals; heat capacities on the first complete row of temperatures, K."""
+    temperatures = temperatures[~np.isnan(temperatures).any(1)][0]
+    scalars, curves = [], []
+    grid = torch.from_numpy(temperatures)
+    for output in outputs:
+        scalars.append(output.scalars.value.double().numpy())
+        parts = zip(*(part.double().split(BATCH) for part in output.spectra), strict=True)
+        spectra = [type(output.spectra)(*part) for part in parts]
+        curves.append(
+            torch.cat([mixture_heat_capacity(s, grid.expand(len(s.spread), -1)) for s in spectra]).numpy()
+        )
+    mean = np.mean(scalars, axis=0)
+    physical = [target.physical(mean[:, i], mean[:, i])[0] for i, target in enumerate(targets.values())]
+    return Labels(np.stack(physical, 1), np.tile(temperatures, (len(mean), 1)), np.mean(curves, axis=0))
+
+
+def joined(first: Labels, second: Labels) -> Labels:
+    """Labels of some crystals and of others; the temperatures of both are as many."""
+    return Labels(
+        np.concatenate([first.scalars, second.scalars]),
+        np.concatenate([first.temperatures, second.temperatures]),
+        np.concatenate([first.heat_capacities, second.heat_capacities]),
+    )
