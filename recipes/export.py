@@ -94,12 +94,14 @@ def main() -> None:
 
 
 def passes(run: Path) -> str:
-    """How long a run trained, and the runs that it started from."""
+    """How long a run trained, who taught it, and the runs that it started from."""
     training = run / "training" if (run / "training").exists() else run
     history = [json.loads(line) for line in (training / "metrics.jsonl").read_text().splitlines()]
     start = run / "start.txt"
     before = f"{passes(Path(start.read_text()))}, then " if start.exists() else ""
-    return f"{before}{history[-1]['epoch']:g} passes, {history[-1]['step']:,} steps"
+    teachers = run / "teachers.txt"
+    taught = f" taught by {len(teachers.read_text().split())} networks" if teachers.exists() else ""
+    return f"{before}{history[-1]['epoch']:g} passes{taught}, {history[-1]['step']:,} steps"
 
 
 def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) -> Checkpoint:

@@ -105,6 +105,9 @@ def main() -> None:
     )
     if arguments.start:
         (arguments.run / "start.txt").write_text(str(arguments.start.resolve()))
+    if arguments.teachers:
+        paths = [str(run.resolve()) for run in arguments.teachers]
+        (arguments.run / "teachers.txt").write_text("\n".join(paths))
     torch.save(predictor.state_dict(), arguments.run / "predictor.pt")
     described = {name: dataclasses.asdict(target) for name, target in targets.items()}
     (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))
