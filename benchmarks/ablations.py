@@ -400,7 +400,7 @@ class Study:
 
 
 def perceptron(random_state: int) -> Pipeline:
-    network = MLPRegressor((256, 128), early_stopping=True, random_state=random_state)
+    network = MLPRegressor(hidden_layer_sizes=(256, 128), early_stopping=True, random_state=random_state)
     return make_pipeline(StandardScaler(), network)
 
 
