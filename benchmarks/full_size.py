@@ -1,0 +1,69 @@
+"""What each stage is worth at the size that ships: runs of ``recipes/finetune.py``, side by side.
+
+    python benchmarks/full_size.py PREPARED PRETRAINED "what it is=RUN" ...
+
+Mean absolute errors on own validation crystals, whose compositions occur in no training or pretraining string; one
+seed each. Writes ``full_size.json`` and ``full_size.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from cloud_model.checkpoint import Checkpoint
+from cloud_model.training.finetune import errors
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "recipes"))
+import finetune as recipe  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+SHOWN = {
+    "formation_energy_per_atom": "E_f, eV/atom",
+    "band_gap": "gap, eV",
+    "log10(bulk_modulus)": "log10 K",
+    "log10(shear_modulus)": "log10 G",
+    "refractive_index": "n",
+    "debye_temperature": "Debye, K",
+    "max_phonon_frequency": "phonon peak, cm^-1",
+    "heat_capacity_per_atom(75 K)": "Cv 75 K",
+    "heat_capacity_per_atom(300 K)": "Cv 300 K",
+    "perovskite_formation_energy": "perovskites, eV",
+}
+"""Heat capacities in J/(mol-atom K)."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("prepared", type=Path)
+    parser.add_argument("pretrained", type=Path)
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    arguments = parser.parse_args()
+    table = pd.read_parquet(arguments.prepared / "labels.parquet")
+    validation = table[table.split == "validation"]
+    targets = recipe.scalar_targets(table[table.split == "train"])
+    pretrained = Checkpoint.load(arguments.pretrained)
+    tokens = [pretrained.tokenizer.encode(text) for text in validation.scope]
+    labels = recipe.labels_of(validation, list(targets))
+    results = {}
+    for name, run in (pair.rsplit("=", 1) for pair in arguments.runs):
+        predictor = recipe.load(Path(run), pretrained.config.encoder, len(targets)).eval()
+        found = errors(predictor, targets, tokens, labels)
+        results[name] = {key: found[key] for key in SHOWN}
+    (RESULTS / "full_size.json").write_text(json.dumps(results, indent=1) + "\n")
+    lines = [["network", *SHOWN.values()], ["---"] * (len(SHOWN) + 1)]
+    lines += [[name, *(f"{value:.3g}" for value in row.values())] for name, row in results.items()]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    (RESULTS / "full_size.md").write_text(f"{text}\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
