@@ -282,13 +282,12 @@ def _atoms_overlap(crystal: Crystal, heights: list[float]) -> bool:
 
 def _pairs_on_torus(crystal: Crystal, heights: list[float]) -> NDArray[np.int64]:
     """Return pairs that may be close: with small offsets d, the sum of cos(2 pi d) is near 3."""
-    angles = 2 * np.pi * crystal.positions
-    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-    closeness = torus @ torus.T
-    threshold = 3 - 2 * (np.pi * MIN_DISTANCE) ** 2 * sum(height**-2 for height in heights)
-    if np.count_nonzero(closeness >= threshold) <= len(crystal):
+    torus = np.exp(2j * np.pi * crystal.positions).view(float)
+    a, b, c = heights
+    close = torus @ torus.T >= 3 - 2 * (np.pi * MIN_DISTANCE) ** 2 * (a**-2 + b**-2 + c**-2)
+    if np.count_nonzero(close) <= len(crystal):
         return np.empty((0, 2), dtype=np.int64)
-    return np.argwhere(np.triu(closeness >= threshold, 1))
+    return np.argwhere(np.triu(close, 1))
 
 
 def _pairs_of_tree(crystal: Crystal) -> NDArray[np.int64]:
@@ -304,7 +303,8 @@ def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:
     if max(heights) < VACUUM:
         return
     places = np.sort(crystal.positions % 1, axis=0)
-    gaps = np.diff(places, axis=0, append=places[:1] + 1).max(axis=0) * heights
+    around = np.concatenate([places, places[:1] + 1])
+    gaps = (around[1:] - around[:-1]).max(axis=0) * heights
     if gaps.max() > VACUUM:
         warnings.warn(
             f"{crystal.name}: it has an empty layer of {gaps.max():.0f} Angstrom, as around a slab or a molecule; "

@@ -66,7 +66,7 @@ class TransferSettings:
     learning_rate: float = 1e-3
     encoder_rate: float = 0.5
     layer_decay: float = 0.8
-    dropout: float = 0.1
+    dropout: float = 0.0
     tokens_per_batch: int = 512
     spectra: int = 4
     seed: int = 0
