@@ -282,7 +282,8 @@ def _atoms_overlap(crystal: Crystal, heights: list[float]) -> bool:
 
 def _pairs_on_torus(crystal: Crystal, heights: list[float]) -> NDArray[np.int64]:
     """Return pairs that may be close: with small offsets d, the sum of cos(2 pi d) is near 3."""
-    torus = np.exp(2j * np.pi * crystal.positions).view(float)
+    angles = 2 * np.pi * crystal.positions
+    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     a, b, c = heights
     close = torus @ torus.T >= 3 - 2 * (np.pi * MIN_DISTANCE) ** 2 * (a**-2 + b**-2 + c**-2)
     if np.count_nonzero(close) <= len(crystal):
