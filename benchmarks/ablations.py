@@ -46,7 +46,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "recipes"))
 import finetune as recipe  # noqa: E402
 import prepare  # noqa: E402
-from teachers import TAUGHT_WEIGHT, joined, taught_labels  # noqa: E402
+from teachers import with_taught  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 SEEDS = (0, 1, 2)
@@ -346,15 +346,14 @@ class Study:
             return
         tokens = self._tokens(self.training.scope.tolist(), VARIANTS["base"])
         labels = recipe.labels_of(self.training, list(self.targets))
-        repeats, weights = recipe.repeats(self.training), np.ones(len(labels))
+        repeats, weights = recipe.repeats(self.training), None
         if unlabelled:
             texts = self.corpus.sample(unlabelled, random_state=seed)
             more = [self.tokenizer.encode(text) for text in texts]
-            outputs = [run_heads(self._base(teacher), more) for teacher in SEEDS]
-            taught = taught_labels(outputs, self.targets, labels.temperatures)
-            tokens, labels = tokens + more, joined(labels, taught)
-            repeats = np.append(repeats, np.ones(unlabelled, dtype=int))
-            weights = np.append(weights, np.full(unlabelled, TAUGHT_WEIGHT))
+            teachers = map(self._base, SEEDS)
+            tokens, labels, repeats, weights = with_taught(
+                tokens, labels, repeats, more, teachers, self.targets
+            )
         predictor = self._base(seed)
         finetune(
             predictor,

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from teachers import TAUGHT_WEIGHT, joined, taught_labels
+from teachers import with_taught
 
 from cloud_model.checkpoint import Checkpoint
 from cloud_model.encoder import EncoderConfig
-from cloud_model.predictor import Predictor, run_heads
+from cloud_model.predictor import Predictor
 from cloud_model.properties import SCALARS, ScalarTarget
 from cloud_model.training.finetune import Labels, finetune
 from cloud_model.training.initialise import initialise_tokens
@@ -82,14 +82,11 @@ def main() -> None:
             initialise_tokens(predictor.encoder.embeddings.word_embeddings, pretrained.tokenizer)
 
     tokens, labels = [encode(text) for text in training.scope], labels_of(training, names)
-    often, weights = repeats(training), np.ones(len(training))
+    often, weights = repeats(training), None
     if arguments.teachers:
         corpus = [encode(text) for text in pd.read_parquet(arguments.data / "corpus.parquet").scope]
-        teachers = (load(run, pretrained.config.encoder, len(targets)) for run in arguments.teachers)
-        outputs = [run_heads(teacher.eval(), corpus) for teacher in teachers]
-        tokens, labels = tokens + corpus, joined(labels, taught_labels(outputs, targets, labels.temperatures))
-        often = np.append(often, np.ones(len(corpus), dtype=int))
-        weights = np.append(weights, np.full(len(corpus), TAUGHT_WEIGHT))
+        teachers = (load(run, pretrained.config.encoder, len(targets)).eval() for run in arguments.teachers)
+        tokens, labels, often, weights = with_taught(tokens, labels, often, corpus, teachers, targets)
     finetune(
         predictor,
         targets,

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cloud_model.predictor import Output
+from cloud_model.predictor import Output, Predictor, run_heads
 from cloud_model.properties import ScalarTarget
+from cloud_model.tokenizer import Tokens
 from cloud_model.training.finetune import Labels, mixture_heat_capacity
 
 TAUGHT_WEIGHT = 0.5
 """Weight of a crystal without labels, where one with labels weighs one."""
 BATCH = 5000  # crystals whose heat capacities are integrated at once
+
+
+def with_taught(
+    tokens: Sequence[Tokens],
+    labels: Labels,
+    repeats: NDArray[np.int64],
+    unlabelled: Sequence[Tokens],
+    teachers: Iterable[Predictor],
+    targets: Mapping[str, ScalarTarget],
+) -> tuple[list[Tokens], Labels, NDArray[np.int64], NDArray[np.float64]]:
+    """Crystals, labels, repeats and weights, once unlabelled crystals have joined that teachers speak of."""
+    outputs = [run_heads(teacher, unlabelled) for teacher in teachers]
+    more = taught_labels(outputs, targets, labels.temperatures)
+    return (
+        [*tokens, *unlabelled],
+        joined(labels, more),
+        np.append(repeats, np.ones(len(more), dtype=int)),
+        np.append(np.ones(len(labels)), np.full(len(more), TAUGHT_WEIGHT)),
+    )
 
 
 def taught_labels(
