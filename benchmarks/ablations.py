@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from accuracy import SHOWN, output_errors, scalar_errors
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.neural_network import MLPRegressor
@@ -37,7 +38,7 @@ from cloud_model.properties import SCALARS, ScalarTarget
 from cloud_model.space_groups import letter_rank, space_group, space_groups
 from cloud_model.tokenizer import Tokenizer, Tokens, build_vocabulary
 from cloud_model.training.baselines import composition_features, symmetry_features
-from cloud_model.training.finetune import finetune, mixture_heat_capacity
+from cloud_model.training.finetune import finetune
 from cloud_model.training.initialise import initialise_tokens
 from cloud_model.training.loop import Schedule, remove_states
 from cloud_model.training.pretrain import pretrain
@@ -55,19 +56,6 @@ CORPUS = 60_000  # pretraining strings
 UNLABELLED = 20_000  # strings that teachers label
 EPOCHS = 3
 SCARCE = ("debye_temperature", "refractive_index", "bulk_modulus_mp", "max_phonon_frequency")
-SHOWN = {
-    "formation_energy_per_atom": "E_f, eV/atom",
-    "band_gap": "gap, eV",
-    "log10(bulk_modulus)": "log10 K",
-    "log10(shear_modulus)": "log10 G",
-    "refractive_index": "n",
-    "debye_temperature": "Debye, K",
-    "max_phonon_frequency": "phonon peak, cm^-1",
-    "heat_capacity(75 K)": "Cv 75 K",
-    "heat_capacity(300 K)": "Cv 300 K",
-    "perovskite_formation_energy": "perovskites, eV",
-}
-"""Mean absolute errors in the tables; heat capacities in J/(mol-atom K)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,19 +262,7 @@ class Study:
 
     def judge(self, folder: Path, targets: dict[str, ScalarTarget], output: Output) -> None:
         """Write the mean absolute errors of outputs for the validation crystals."""
-        found: dict[str, float] = {}
-        if output.scalars is not None:
-            for i, (name, target) in enumerate(targets.items()):
-                value = output.scalars.value[:, i].double().numpy()
-                found |= scalar_errors(name, target, value, self.validation[name].to_numpy(float))
-        if output.spectra is not None:
-            known = self.validation.heat_capacities.notna().to_numpy()
-            rows = torch.from_numpy(np.flatnonzero(known))
-            spectra = Spectra(*(part[rows].double() for part in output.spectra))
-            grid = np.stack(self.validation.temperatures[known].to_list())
-            label = np.stack(self.validation.heat_capacities[known].to_list())
-            error = np.abs(mixture_heat_capacity(spectra, torch.from_numpy(grid)).numpy() - label).mean(0)
-            found |= {f"heat_capacity({T:g} K)": float(e) for T, e in zip(grid[0], error, strict=True)}
+        found = output_errors(output, targets, self.validation)
         (folder / "errors.json").write_text(json.dumps(found, indent=1))
 
     def _base(self, seed: int) -> Predictor:
@@ -401,14 +377,6 @@ class Study:
 def perceptron(random_state: int) -> Pipeline:
     network = MLPRegressor(hidden_layer_sizes=(256, 128), early_stopping=True, random_state=random_state)
     return make_pipeline(StandardScaler(), network)
-
-
-def scalar_errors(name: str, target: ScalarTarget, value: NDArray, label: NDArray) -> dict[str, float]:
-    predicted, _ = target.physical(value, np.zeros_like(value))
-    found = {name: float(np.nanmean(np.abs(predicted - label)))}
-    if target.transform == "log10":
-        found[f"log10({name})"] = float(np.nanmean(np.abs(np.log10(predicted) - np.log10(label))))
-    return found
 
 
 def mean_output(outputs: Sequence[Output]) -> Output:
