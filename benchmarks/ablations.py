@@ -30,18 +30,18 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_model import Scope
-from cloud_model.elements import SYMBOLS
-from cloud_model.encoder import EncoderConfig
-from cloud_model.heads import Spectra, property_features
-from cloud_model.predictor import Output, Predictor, run_batched, run_heads
-from cloud_model.properties import SCALARS, ScalarTarget
-from cloud_model.space_groups import letter_rank, space_group, space_groups
-from cloud_model.tokenizer import Tokenizer, Tokens, build_vocabulary
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.heads import Spectra, property_features
+from cloud_model.network.predictor import Output, Predictor, run_batched, run_heads
+from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
+from cloud_model.properties.catalogue import SCALARS, ScalarTarget
+from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
 from cloud_model.training.baselines import composition_features, symmetry_features
-from cloud_model.training.finetune import finetune
-from cloud_model.training.initialise import initialise_tokens
+from cloud_model.training.finetuning.network import finetune
 from cloud_model.training.loop import Schedule, remove_states
-from cloud_model.training.pretrain import pretrain
+from cloud_model.training.pretraining.initialise import initialise_tokens
+from cloud_model.training.pretraining.pretrain import pretrain
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "recipes"))

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cloud_model.heads import Spectra
-from cloud_model.predictor import Output
-from cloud_model.properties import ScalarTarget
-from cloud_model.training.finetune import mixture_heat_capacity
+from cloud_model.network.heads import Spectra
+from cloud_model.network.predictor import Output
+from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.training.finetuning.network import mixture_heat_capacity
 
 SHOWN = {
     "formation_energy_per_atom": "E_f, eV/atom",

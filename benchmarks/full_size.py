@@ -17,9 +17,9 @@ import pandas as pd
 from accuracy import SHOWN, output_errors, scalar_errors
 
 from cloud_model import Scope
-from cloud_model.checkpoint import Checkpoint
-from cloud_model.predictor import Output, run_heads
-from cloud_model.properties import ScalarTarget
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.network.predictor import Output, run_heads
+from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.baselines import baseline_predictions
 
 ROOT = Path(__file__).parent.parent

@@ -21,11 +21,11 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from cloud_model import Scope
-from cloud_model.elements import SYMBOLS
-from cloud_model.encoder import EncoderConfig
-from cloud_model.tokenizer import Tokenizer, build_vocabulary
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
 from cloud_model.training.loop import METRICS, Schedule
-from cloud_model.training.pretrain import MaskedLanguageModel, pretrain
+from cloud_model.training.pretraining.pretrain import MaskedLanguageModel, pretrain
 
 RESULTS = Path(__file__).parent / "results"
 PUBLISHED = {"a": 0.45, "b": 0.55}  # of the CLOUD paper
@@ -122,7 +122,7 @@ def fit(runs: pd.DataFrame) -> dict[str, float]:
 def write(runs: pd.DataFrame, fitted: dict[str, float]) -> None:
     from matplotlib.figure import Figure
 
-    from cloud_model.plotting import style
+    from cloud_model.display.plots import style
 
     RESULTS.mkdir(exist_ok=True)
     content = {"runs": runs.to_dict("records"), "fit": fitted, "published": PUBLISHED}

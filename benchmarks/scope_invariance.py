@@ -29,10 +29,10 @@ import spglib
 from ase.geometry import cellpar_to_cell
 from scipy.spatial.transform import Rotation
 
-from cloud_model.crystals import Crystal
-from cloud_model.elements import ATOMIC_NUMBERS
+from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudWarning
-from cloud_model.scope import scopes
+from cloud_model.scope.string import scopes
 
 RESULTS = Path(__file__).parent / "results"
 SYMPREC = 0.01

@@ -26,8 +26,8 @@ from scipy.constants import R
 from tqdm import tqdm
 
 from cloud_model import CloudModel, Scope
+from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 from cloud_model.errors import PhononError
-from cloud_model.plotting import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 from cloud_plugins import validate_heat_capacity
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 

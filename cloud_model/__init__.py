@@ -12,9 +12,9 @@ from cloud_model.version import __version__
 
 if TYPE_CHECKING:
     from cloud_model.model import CloudModel as CloudModel
-    from cloud_model.scope import Scope as Scope
+    from cloud_model.scope.string import Scope as Scope
 
-_HOME = {"CloudModel": "cloud_model.model", "Scope": "cloud_model.scope"}
+_HOME = {"CloudModel": "cloud_model.model", "Scope": "cloud_model.scope.string"}
 _MODULES = {"debye", "errors", "training"}
 
 __all__ = ["CloudModel", "Scope", "__version__", "debye", "errors"]

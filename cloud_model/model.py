@@ -15,10 +15,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
-from cloud_model.collections import crystal_list, is_collection
-from cloud_model.debye import DebyeSolid
-from cloud_model.elements import ELEMENT_RANK
+from cloud_model.bounded_cache import Memory
+from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
+from cloud_model.checkpoints.registry import resolve
+from cloud_model.crystal.batches import crystal_list, is_collection
+from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.errors import (
     ArgumentError,
     BatchError,
@@ -27,14 +28,13 @@ from cloud_model.errors import (
     CloudWarning,
     PropertyError,
 )
-from cloud_model.heads import Spectra, atom_pool, mean_pool
-from cloud_model.memory import Memory
-from cloud_model.predictor import run_batched, run_heads
-from cloud_model.properties import THERMODYNAMICS, PropertyInfo
-from cloud_model.registry import resolve
-from cloud_model.scope import Scope, scopes
-from cloud_model.thermodynamics import Thermodynamics
-from cloud_model.tokenizer import TokenBatch, Tokens
+from cloud_model.network.heads import Spectra, atom_pool, mean_pool
+from cloud_model.network.predictor import run_batched, run_heads
+from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.physics.debye import DebyeSolid
+from cloud_model.physics.thermodynamics import Thermodynamics
+from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
+from cloud_model.scope.string import Scope, scopes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,7 +138,7 @@ class CloudModel:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
 
     def _repr_html_(self) -> str:
-        from cloud_model.html import model_html
+        from cloud_model.display.html import model_html
 
         return model_html(self)
 

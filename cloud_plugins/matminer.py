@@ -17,11 +17,11 @@ from pymatgen.core.structure import IStructure
 from sklearn.utils import InputTags, Tags, TransformerTags
 from tqdm.auto import tqdm
 
-from cloud_model.collections import crystal_list
+from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel, Pooling
-from cloud_model.properties import THERMODYNAMICS
-from cloud_model.scope import Scope
+from cloud_model.properties.catalogue import THERMODYNAMICS
+from cloud_model.scope.string import Scope
 
 CRYSTALS_PER_BATCH = 1024
 

@@ -14,7 +14,7 @@ from typing import Any
 from pymatgen.core.structure import IStructure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-from cloud_model.collections import crystal_list, is_collection
+from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.model import CloudModel
 
 PREFIX = "cloud_"

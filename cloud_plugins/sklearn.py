@@ -22,13 +22,13 @@ from sklearn.utils import InputTags, Tags, check_array, check_consistent_length,
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from cloud_model import debye
-from cloud_model.collections import crystal_list
+from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError
 from cloud_model.model import CloudModel, Pooling
-from cloud_model.properties import THERMODYNAMICS, PropertyInfo
-from cloud_model.tokenizer import Tokens
-from cloud_model.training.finetune import Labels, mixture
-from cloud_model.training.transfer import TransferSettings, choose_transform, transfer
+from cloud_model.network.tokenizer import Tokens
+from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
+from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
+from cloud_model.training.finetuning.network import Labels, mixture
 
 ModelName = str | os.PathLike[str] | CloudModel | None
 Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from cloud_model import CloudModel, Scope
-from cloud_model.plotting import style
+from cloud_model.display.plots import style
 
 CATIONS = {
     1: ["Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Tl"],

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from ase.io import read
 
-from cloud_model.training.adapt import Columns, finetune_table
+from cloud_model.training.finetuning.ensemble import TransferSettings
+from cloud_model.training.finetuning.reading import read_table
+from cloud_model.training.finetuning.table import Columns, finetune_table
 from cloud_model.training.metrics import score_table
-from cloud_model.training.tables import read_table
-from cloud_model.training.transfer import TransferSettings
 from cloud_plugins import CloudCalculator
 
 HERE = Path(__file__).parent

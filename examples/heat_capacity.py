@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from cloud_model import CloudModel
-from cloud_model.debye import R
-from cloud_model.plotting import CLOUD_COLOUR, EXPERIMENT_COLOUR, style
+from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, style
+from cloud_model.physics.debye import R
 
 HERE = Path(__file__).parent
 TEMPERATURES = np.linspace(0, 1000, 201)  # K

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, KFold, LearningCurveDisplay, t
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cloud_model.plotting import style
+from cloud_model.display.plots import style
 from cloud_plugins import CloudEmbedder
 
 frame = pd.read_csv(Path(__file__).parent / "enthalpies.csv")

@@ -18,7 +18,7 @@ from finetune import scalar_targets
 from numpy.typing import NDArray
 
 from cloud_model import Scope
-from cloud_model.properties import SCALARS
+from cloud_model.properties.catalogue import SCALARS
 from cloud_model.training.baselines import baseline_predictions
 
 CURVE = "heat_capacity_per_atom"

@@ -25,10 +25,10 @@ from model_card import model_card
 from numpy.typing import NDArray
 
 from cloud_model import CloudModel, Scope
-from cloud_model.checkpoint import Checkpoint, CheckpointConfig
-from cloud_model.predictor import Predictor
-from cloud_model.properties import SCALARS, THERMODYNAMICS, PropertyInfo
-from cloud_model.registry import DEFAULT
+from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.checkpoints.registry import DEFAULT
+from cloud_model.network.predictor import Predictor
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, PropertyInfo
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
 from cloud_model.training.metrics import calibration, scores
 

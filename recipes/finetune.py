@@ -19,13 +19,13 @@ import pandas as pd
 import torch
 from teachers import with_taught
 
-from cloud_model.checkpoint import Checkpoint
-from cloud_model.encoder import EncoderConfig
-from cloud_model.predictor import Predictor
-from cloud_model.properties import SCALARS, ScalarTarget
-from cloud_model.training.finetune import Labels, finetune
-from cloud_model.training.initialise import initialise_tokens
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.predictor import Predictor
+from cloud_model.properties.catalogue import SCALARS, ScalarTarget
+from cloud_model.training.finetuning.network import Labels, finetune
 from cloud_model.training.loop import Schedule
+from cloud_model.training.pretraining.initialise import initialise_tokens
 
 SPECTRA = 4
 LOGARITHMIC = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cloud_model.checkpoint import Checkpoint
+from cloud_model.checkpoints.checkpoint import Checkpoint
 
 TEMPLATE = """\
 # {name}

@@ -26,7 +26,7 @@ import torch
 from pymatgen.core import Element
 
 from cloud_model import Scope, debye
-from cloud_model.elements import SYMBOLS
+from cloud_model.crystal.elements import SYMBOLS
 
 HEAT_CAPACITY_STABLE = 1e-3  # largest share of imaginary modes of a row whose heat capacity is a label
 

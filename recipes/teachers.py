@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cloud_model.predictor import Output, Predictor, run_heads
-from cloud_model.properties import ScalarTarget
-from cloud_model.tokenizer import Tokens
-from cloud_model.training.finetune import Labels, mixture_heat_capacity
+from cloud_model.network.predictor import Output, Predictor, run_heads
+from cloud_model.network.tokenizer import Tokens
+from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.training.finetuning.network import Labels, mixture_heat_capacity
 
 TAUGHT_WEIGHT = 0.5
 """Weight of a crystal without labels, where one with labels weighs one."""

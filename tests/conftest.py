@@ -19,12 +19,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory) -> Path:
     """Directory of an untrained checkpoint of the ``sites`` dialect with every property that ships."""
-    from cloud_model.checkpoint import Checkpoint, CheckpointConfig
-    from cloud_model.elements import SYMBOLS
-    from cloud_model.encoder import EncoderConfig
-    from cloud_model.predictor import Predictor
-    from cloud_model.properties import SCALARS, THERMODYNAMICS, ScalarTarget
-    from cloud_model.tokenizer import Tokenizer, build_vocabulary
+    from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+    from cloud_model.crystal.elements import SYMBOLS
+    from cloud_model.network.encoder import EncoderConfig
+    from cloud_model.network.predictor import Predictor
+    from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
+    from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, ScalarTarget
 
     torch.manual_seed(0)
     tokenizer = Tokenizer(build_vocabulary(SYMBOLS[:83]), max_length=96)

@@ -19,14 +19,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["cloud_model"]):
-    from cloud_model.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
-    from cloud_model.cif import read_cif
-    from cloud_model.elements import SYMBOLS
+    from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
+    from cloud_model.checkpoints.registry import resolve
+    from cloud_model.crystal.cif import read_cif
+    from cloud_model.crystal.elements import SYMBOLS
+    from cloud_model.crystal.prechecks import check_format
     from cloud_model.errors import CloudError
-    from cloud_model.formats import check_format
-    from cloud_model.registry import resolve
-    from cloud_model.scope import Scope
-    from cloud_model.tokenizer import Tokenizer, build_vocabulary
+    from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
+    from cloud_model.scope.string import Scope
 
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:83]), 96)
 GOOD = resolve()

@@ -25,7 +25,7 @@ CELL_CHANGES = {
 }
 """Space group -> change of cell, as the point that (x, y, z) becomes -> images of its Wyckoff letters."""
 
-TARGET = Path(__file__).parents[1] / "cloud_model" / "space_groups.json"
+TARGET = Path(__file__).parents[1] / "cloud_model" / "scope" / "space_groups.json"
 
 
 def rank(letter: str) -> tuple[bool, str]:

@@ -150,7 +150,7 @@ def draw(results: dict[str, Any]) -> None:
     """Each ratio over its target; a bar that passes 1 is met."""
     from matplotlib.figure import Figure
 
-    from cloud_model.plotting import CLOUD_COLOUR, FLOOR_COLOUR, style
+    from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR, style
 
     rows = lines(results)[::-1]
     margins = []

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.geometry import cellpar_to_cell
 from pymatgen.core import Structure
 
-from cloud_model.elements import SYMBOLS
+from cloud_model.crystal.elements import SYMBOLS
 
 FILE = "structures_mp.jsonl.gz"
 

@@ -22,11 +22,11 @@ from measure import Row, in_turn, milliseconds, ratio, row
 from network import model, peak
 
 from cloud_model import CloudModel
-from cloud_model.elements import SYMBOLS
-from cloud_model.encoder import EncoderConfig
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError, CloudWarning
-from cloud_model.symmetry import FOUND
-from cloud_model.tokenizer import TokenBatch, Tokenizer, build_vocabulary
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.tokenizer import TokenBatch, Tokenizer, build_vocabulary
+from cloud_model.scope.symmetry import FOUND
 from cloud_plugins import CloudCalculator, CloudFeaturizer, CloudPropertyFeaturizer
 
 SEEN = "crystals that were embedded before"

@@ -11,13 +11,13 @@ from crystals import sample
 from measure import Row, in_turn, milliseconds, ratio, row
 
 from cloud_model import CloudModel
-from cloud_model.checkpoint import Checkpoint, CheckpointConfig
-from cloud_model.elements import SYMBOLS
-from cloud_model.encoder import EncoderConfig
+from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError
-from cloud_model.predictor import Predictor
-from cloud_model.scope import scopes
-from cloud_model.tokenizer import PAD, SPECIAL_TOKENS, Tokenizer, Tokens, build_vocabulary
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.predictor import Predictor
+from cloud_model.network.tokenizer import PAD, SPECIAL_TOKENS, Tokenizer, Tokens, build_vocabulary
+from cloud_model.scope.string import scopes
 
 LENGTH = 64  # tokens, to which the published code pads
 BATCH = 64

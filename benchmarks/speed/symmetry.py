@@ -16,9 +16,9 @@ from pymatgen.io.cif import CifWriter
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from cloud_model import Scope
-from cloud_model.cif import read_cif
-from cloud_model.crystals import from_object
-from cloud_model.scope import scopes
+from cloud_model.crystal.cif import read_cif
+from cloud_model.crystal.conversions import from_object
+from cloud_model.scope.string import scopes
 
 PUBLISHED = "pymatgen's SpacegroupAnalyzer on each structure, as published"
 
@@ -103,7 +103,7 @@ def cif_text(data: Path, rows: int, rounds: int) -> list[Row]:
     seconds = part_by_part({"ours": (ours, texts), "published": (theirs, texts)}, rounds)
     return [
         row(
-            "SCOPE from the text of a CIF, read by `cloud_model.cif`",
+            "SCOPE from the text of a CIF, read by `cloud_model.crystal.cif`",
             "pymatgen's Structure.from_str and the published path",
             ">= 5",
             ratio(seconds, "published", "ours"),

@@ -24,13 +24,13 @@ import torch
 from measure import Row, Seconds, child, peak_memory, ratio, row
 
 from cloud_model import Scope
-from cloud_model.elements import SYMBOLS
-from cloud_model.encoder import EncoderConfig
-from cloud_model.tokenizer import Tokenizer, build_vocabulary
-from cloud_model.training.corpus import ParquetCorpus
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
 from cloud_model.training.loop import METRICS, Schedule
-from cloud_model.training.masking import Masking
-from cloud_model.training.pretrain import _Pretraining, pretrain
+from cloud_model.training.pretraining.masking import Masking
+from cloud_model.training.pretraining.pretrain import _Pretraining, pretrain
+from cloud_model.training.pretraining.strings import ParquetCorpus
 
 LENGTH = 64
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:94]), LENGTH)

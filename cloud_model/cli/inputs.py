@@ -101,8 +101,8 @@ def _paths(argument: str) -> list[Path]:
 
 
 def _file(path: Path) -> Iterator[Source]:
+    from cloud_model.crystal.files import read_bytes
     from cloud_model.errors import CrystalError
-    from cloud_model.files import read_bytes
 
     name = click.format_filename(path)
     if path.suffix == ".scope":
@@ -114,7 +114,7 @@ def _file(path: Path) -> Iterator[Source]:
 
 def _standard_input() -> Iterator[Source]:
     """SCOPE strings, one a line, or the content of one file of crystals."""
-    from cloud_model.files import MAX_BYTES
+    from cloud_model.crystal.files import MAX_BYTES
 
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
     text = content.decode(errors="replace")

@@ -38,8 +38,8 @@ def models(output_format: str) -> None:
 
 
 def _records() -> Iterator[dict[str, Any]]:
+    from cloud_model.checkpoints.registry import DEFAULT, available
     from cloud_model.model import CloudModel
-    from cloud_model.registry import DEFAULT, available
 
     for name, directory in available().items():
         try:

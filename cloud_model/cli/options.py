@@ -16,7 +16,7 @@ _Decorator = Callable[[Any], Any]
 
 def _complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of installed checkpoints, or directories where none begins so."""
-    from cloud_model.registry import available
+    from cloud_model.checkpoints.registry import available
 
     names = [CompletionItem(name) for name in available() if name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="dir")]
@@ -24,7 +24,7 @@ def _complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> 
 
 def _complete_properties(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Names of the properties of the checkpoints that ship."""
-    from cloud_model.properties import SCALARS, THERMODYNAMICS
+    from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 
     return [name for name in SCALARS | THERMODYNAMICS if name.startswith(incomplete)]
 

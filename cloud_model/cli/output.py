@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloud_model.quantities import uncertain as uncertain
+from cloud_model.display.numbers import uncertain as uncertain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cloud_model.model import CloudModel
-    from cloud_model.scope import Scope
+    from cloud_model.scope.string import Scope
 
 _COLUMNS = 3  # more properties than this run down the table, not across it
 _COLUMN_WIDTH = 19  # of a value and its error
@@ -109,7 +109,7 @@ def _predict(
 
 def _over_temperature(temperatures: Sequence[float], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Merge predictions at several temperatures: those that depend on it become lists."""
-    from cloud_model.properties import THERMODYNAMICS
+    from cloud_model.properties.catalogue import THERMODYNAMICS
 
     if len(rows) == 1:
         return {"temperature": temperatures[0], **rows[0]}

@@ -14,7 +14,7 @@ from cloud_model.cli.output import print_csv, print_json
 from cloud_model.errors import CloudError
 
 if TYPE_CHECKING:
-    from cloud_model.scope import Dialect
+    from cloud_model.scope.string import Dialect
 
 
 @click.command()
@@ -58,7 +58,7 @@ def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format
 def _records(
     inputs: Sequence[str], dialect: Dialect, symprec: float, report: Report
 ) -> Iterator[dict[str, Any]]:
-    from cloud_model.scope import scopes
+    from cloud_model.scope.string import scopes
 
     for sources in chunks(inputs):
         results = scopes([source.crystal for source in sources], dialect, symprec)

@@ -15,7 +15,7 @@ from cloud_model.cli.output import console, new_table, print_csv, print_json, un
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cloud_model.thermodynamics import Thermodynamics
+    from cloud_model.physics.thermodynamics import Thermodynamics
 
 _TEMPERATURES = tuple(range(0, 1001, 50))
 _POINTS = 201  # of a curve
@@ -86,7 +86,7 @@ def _print_table(frame: pd.DataFrame, name: str) -> None:
 
 
 def _save(curve: Thermodynamics, path: Path, title: str) -> None:
-    from cloud_model.plotting import heat_capacity_figure
+    from cloud_model.display.plots import heat_capacity_figure
 
     figure = heat_capacity_figure(curve, title=title)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
@@ -97,7 +97,7 @@ def _save(curve: Thermodynamics, path: Path, title: str) -> None:
 def _draw(curve: Thermodynamics) -> None:
     from uniplot import plot_to_string
 
-    from cloud_model.debye import R
+    from cloud_model.physics.debye import R
 
     lines: Any = plot_to_string(
         xs=[curve.temperatures, curve.temperatures],

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from cloud_model.corpus.sources import Record, records
 from cloud_model.errors import ArgumentError, CloudError, DataError, VocabularyError
-from cloud_model.scope import Dialect, Scope, scopes
-from cloud_model.tokenizer import Tokenizer
+from cloud_model.network.tokenizer import Tokenizer
+from cloud_model.scope.string import Dialect, Scope, scopes
 
 BLOCK = 8192  # crystals that are described together; the most rows of a shard
 STATE, REPORT, UNREADABLE = "_ingest.sqlite", "_report.json", "_unreadable.csv"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cloud_model.crystals import Crystal, disordered
-from cloud_model.elements import ATOMIC_NUMBERS
+from cloud_model.crystal.conversions import Crystal, disordered
+from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudError, CrystalError, DataError
 
 FIELDS = [

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from cloud_model.corpus.optimade import optimade_records
-from cloud_model.crystals import Crystal, from_pymatgen_dict
+from cloud_model.crystal.conversions import Crystal, from_pymatgen_dict
+from cloud_model.crystal.files import MAX_BYTES, read_crystal
 from cloud_model.errors import CloudError, CrystalError, DataError, first_line
-from cloud_model.files import MAX_BYTES, read_crystal
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -44,7 +44,7 @@ class Record(NamedTuple):
     id : str
         Its name there.
     crystal : Any
-        What `cloud_model.scope.scopes` takes, or the error that came of reading it.
+        What `cloud_model.scope.string.scopes` takes, or the error that came of reading it.
     after : str
         The place in the source after it.
     """

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from ase.formula import Formula
 
-from cloud_model.crystals import Crystal
+from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.files import read_crystal
 from cloud_model.errors import CloudError, CloudWarning
-from cloud_model.explanation import explain
-from cloud_model.files import read_crystal
 from cloud_model.model import CloudModel
-from cloud_model.properties import THERMODYNAMICS
-from cloud_model.scope import Scope
-from cloud_model.thermodynamics import Thermodynamics
+from cloud_model.physics.thermodynamics import Thermodynamics
+from cloud_model.properties.catalogue import THERMODYNAMICS
+from cloud_model.scope.explanation import explain
+from cloud_model.scope.string import Scope
 
 TEMPERATURE = 300.0  # K, of the properties
 TEMPERATURES = np.linspace(0, 1000, 201)  # K, of the curve

@@ -17,10 +17,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from cloud_model.display.html import scope_html
+from cloud_model.display.numbers import uncertain
 from cloud_model.errors import CloudError
-from cloud_model.explanation import space_group_name
-from cloud_model.html import scope_html
-from cloud_model.quantities import uncertain
+from cloud_model.scope.explanation import space_group_name
 from cloud_model.web.analysis import Analysis, analyse
 from cloud_model.web.figures import heat_capacity_figure, structure_figure
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from cloud_model.crystals import Crystal
-from cloud_model.debye import R
-from cloud_model.elements import SYMBOLS
-from cloud_model.plotting import CLOUD_COLOUR, FLOOR_COLOUR
+from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR
+from cloud_model.physics.debye import R
 from cloud_model.web.analysis import Analysis
 
 Array = NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties, all_outputs
 
+from cloud_model.checkpoints.registry import DEFAULT
 from cloud_model.errors import ArgumentError, VocabularyError
-from cloud_model.registry import DEFAULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from cloud_model.model import CloudModel
-    from cloud_model.thermodynamics import Thermodynamics
+    from cloud_model.physics.thermodynamics import Thermodynamics
 
 _FORMATION_ENERGY = "formation_energy_per_atom"
 _DERIVATIVES = ("forces", "stress", "stresses")

@@ -19,7 +19,7 @@ from cloud_plugins.ase.calculator import CloudCalculator
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from cloud_model.scope import Dialect
+    from cloud_model.scope.string import Dialect
 
 scope_format = ExternalIOFormat(
     desc="SCOPE strings of the crystal language model CLOUD", code="+F", module=__name__, ext=["scope"]
@@ -50,7 +50,7 @@ def write_scope(
     CrystalError
         If one of them is not a crystal that SCOPE can describe.
     """
-    from cloud_model.scope import Scope
+    from cloud_model.scope.string import Scope
 
     for atoms in images:
         fd.write(f"{Scope.from_crystal(atoms, dialect=dialect, symprec=symprec)}\n")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloud_model.crystals import Crystal, from_object
-from cloud_model.files import read_crystal
+from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.files import read_crystal
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystals import Crystal
+from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.files import read_bytes
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
-from cloud_model.files import read_bytes
 from cloud_plugins.phonopy import brillouin
 from cloud_plugins.phonopy.calculators import named_calculator
 from cloud_plugins.phonopy.cells import to_crystal, unit_cell

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from cloud_model.display.plots import svg
 from cloud_model.errors import CloudError
-from cloud_model.plotting import svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystals import Crystal
+from cloud_model.crystal.conversions import Crystal
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_model.scope import Scope
+from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.cells import composition, formula, to_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges

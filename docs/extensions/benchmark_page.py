@@ -11,7 +11,7 @@ import numpy as np
 from make_readme import BASELINES, errors, table
 from matplotlib.figure import Figure
 
-from cloud_model.plotting import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
+from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 
 INTRODUCTION = """\
 Made from the files in `benchmarks/results` when this page was built. The scripts in `benchmarks` and `recipes` write

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from cloud_model.checkpoints.registry import available
 from cloud_model.cli import cloud
-from cloud_model.properties import SCALARS, THERMODYNAMICS
-from cloud_model.registry import available
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 92  # of help texts

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cloud_model import CloudModel
+from cloud_model.checkpoints.registry import GROUP, available
 from cloud_model.errors import CheckpointError
-from cloud_model.registry import GROUP, available
 
 OURS = {
     "console_scripts": {"cloud"},

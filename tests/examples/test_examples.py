@@ -14,7 +14,7 @@ import pytest
 from ase.db import connect
 
 from cloud_model import CloudModel
-from cloud_model.debye import R
+from cloud_model.physics.debye import R
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NUMBER = r"[-+]?\d+\.\d+"

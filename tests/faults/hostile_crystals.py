@@ -11,7 +11,7 @@ from fault import Fault
 from pymatgen.core import DummySpecies, Lattice, Species, Structure
 
 from cloud_model import Scope
-from cloud_model.elements import SYMBOLS
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import (
     CloudWarning,
     CrystalError,
@@ -19,7 +19,7 @@ from cloud_model.errors import (
     ScopeError,
     VocabularyError,
 )
-from cloud_model.space_groups import space_group
+from cloud_model.scope.space_groups import space_group
 
 CUBE = Lattice.cubic(4.0)
 CORNERS = [[0, 0, 0], [0.5, 0.5, 0.5]]

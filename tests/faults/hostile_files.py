@@ -20,8 +20,8 @@ from ase.io import write
 from fault import Fault, Outcome
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from cloud_model.crystal.files import MAX_BYTES
 from cloud_model.errors import CrystalError, DisorderedCrystalError
-from cloud_model.files import MAX_BYTES
 
 SALT = bulk("NaCl", "rocksalt", 5.64, cubic=True)
 

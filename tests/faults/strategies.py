@@ -9,8 +9,8 @@ from ase import Atoms
 from hypothesis import strategies as st
 
 from cloud_model import Scope
-from cloud_model.elements import SYMBOLS
-from cloud_model.space_groups import space_group
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.scope.space_groups import space_group
 
 NUMBERS = st.one_of(
     st.floats(-20, 20),

@@ -19,8 +19,9 @@ from hostile_checkpoints import CHECKPOINTS, content
 from hostile_crystals import salt
 from hostile_files import EXECUTED
 
-from cloud_model import CloudModel, registry
-from cloud_model.checkpoint import VOCABULARY, WEIGHTS
+from cloud_model import CloudModel
+from cloud_model.checkpoints import registry
+from cloud_model.checkpoints.checkpoint import VOCABULARY, WEIGHTS
 from cloud_model.cli import cloud
 from cloud_model.errors import CheckpointError, ScopeError
 from cloud_plugins import CloudCalculator, CloudEmbedder, CloudFeaturizer

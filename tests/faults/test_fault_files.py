@@ -122,7 +122,7 @@ def test_names_in_csv(name, tmp_path):
 
 
 def test_ingest(folder, tiny_checkpoint, tmp_path):
-    from cloud_model.checkpoint import Checkpoint
+    from cloud_model.checkpoints.checkpoint import Checkpoint
     from cloud_model.corpus.ingest import ingest
 
     tokenizer = Checkpoint.load(tiny_checkpoint).tokenizer
@@ -139,8 +139,8 @@ def test_ingest(folder, tiny_checkpoint, tmp_path):
 def test_tables_of_files(folder, tiny_checkpoint):
     import pandas as pd
 
-    from cloud_model.checkpoint import Checkpoint
-    from cloud_model.training.adapt import Columns, LabelledCrystals
+    from cloud_model.checkpoints.checkpoint import Checkpoint
+    from cloud_model.training.finetuning.table import Columns, LabelledCrystals
 
     names = ["good.cif", "two.cif", "missing.cif", "pipe.cif", "bomb.cif.gz", "latin1.cif"]
     table = pd.DataFrame({"file": names, "gap": range(6)})

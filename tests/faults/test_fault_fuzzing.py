@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from strategies import crystals, damaged, scopes
 
 from cloud_model import Scope
-from cloud_model.checkpoint import CONFIG, Checkpoint
-from cloud_model.cif import read_cif
-from cloud_model.elements import SYMBOLS
+from cloud_model.checkpoints.checkpoint import CONFIG, Checkpoint
+from cloud_model.checkpoints.records import from_record
+from cloud_model.crystal.cif import read_cif
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError, CloudWarning
-from cloud_model.records import from_record
-from cloud_model.tokenizer import Tokenizer, build_vocabulary
+from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
 
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:83]), 96)
 JUNK = (
@@ -141,7 +141,7 @@ def test_configurations(tiny_checkpoint, tmp_path_factory, entry, value):
 
 @given(VALUES)
 def test_records(value):
-    from cloud_model.encoder import EncoderConfig
+    from cloud_model.network.encoder import EncoderConfig
 
     with pytest.raises(ValueError, match=r"is missing|is not a JSON object"):
         from_record(EncoderConfig, value)

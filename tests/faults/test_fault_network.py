@@ -22,7 +22,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.c
 
 from ase.build import bulk
 from cloud_model import CloudModel, Scope
-from cloud_model.registry import available
+from cloud_model.checkpoints.registry import available
 from cloud_plugins import CloudCalculator, CloudEmbedder, CloudFeaturizer
 
 salt = bulk("NaCl", "rocksalt", a=5.64)

@@ -11,7 +11,7 @@ from hostile_crystals import salt
 from cloud_model import debye
 from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, CloudError, DataError, PropertyError
-from cloud_model.scope import scopes
+from cloud_model.scope.string import scopes
 from cloud_plugins import CloudCalculator, CloudPropertyFeaturizer
 
 TEMPERATURES = [0, 1e-6, 300, 1e6, np.float32(300), "300", True]
@@ -132,8 +132,8 @@ def test_arguments_that_are_none(call, error, words, tiny_model):
 def test_labels_that_are_none(label, tiny_checkpoint, tmp_path):
     import pandas as pd
 
-    from cloud_model.checkpoint import Checkpoint
-    from cloud_model.training.adapt import Columns, LabelledCrystals
+    from cloud_model.checkpoints.checkpoint import Checkpoint
+    from cloud_model.training.finetuning.table import Columns, LabelledCrystals
 
     table = pd.DataFrame({"crystal": ["a.cif", "b.cif"], "gap": ["1.0", label]})
     with pytest.raises(DataError, match=f"row 1 of column 'gap': '{label}' is not a finite number"):

@@ -14,7 +14,7 @@ import pytest
 from ase.db import connect
 from hostile_files import CIF, SALT, structure
 
-from cloud_model.checkpoint import Checkpoint
+from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.corpus.ingest import ingest
 from cloud_model.errors import DataError
 

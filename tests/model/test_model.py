@@ -11,7 +11,7 @@ from pymatgen.core import Structure
 
 from cloud_model import CloudModel, Scope, debye
 from cloud_model.errors import ArgumentError, BatchError, CloudWarning, CrystalError, PropertyError
-from cloud_model.properties import SCALARS, THERMODYNAMICS
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 
 SALT = bulk("NaCl", "rocksalt", a=5.64)
 SALT_CUBIC = bulk("NaCl", "rocksalt", a=5.64, cubic=True)

@@ -9,7 +9,7 @@ from ase.build import bulk, make_supercell
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from cloud_model.errors import ArgumentError, CheckpointError, CloudWarning, VocabularyError
-from cloud_model.properties import SCALARS, THERMODYNAMICS
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 from cloud_plugins import CloudCalculator
 
 PER_CELL = [name for name, info in THERMODYNAMICS.items() if info.basis == "cell"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud_model.quantities import uncertain
+from cloud_model.display.numbers import uncertain
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

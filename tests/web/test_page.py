@@ -172,5 +172,5 @@ def test_a_missing_extra_is_named(monkeypatch):
 
 
 def test_importing_the_command_line_imports_no_web_library():
-    code = "import sys, cloud_model.cli, cloud_model.html; sys.exit('starlette' in sys.modules)"
+    code = "import sys, cloud_model.cli, cloud_model.display.html; sys.exit('starlette' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cloud_model.thermodynamics import Thermodynamics
+from cloud_model.physics.thermodynamics import Thermodynamics
 
 
 class KnownModel:

@@ -5,7 +5,7 @@ import pytest
 from scipy.constants import R, c, e, h
 
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_model.thermodynamics import Thermodynamics
+from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 
 FREQUENCIES = np.linspace(0, 10, 400)

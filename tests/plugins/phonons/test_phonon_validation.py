@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.constants import R
 
 from cloud_model.errors import ArgumentError
-from cloud_model.thermodynamics import Thermodynamics
+from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_plugins.phonopy import validate_heat_capacity
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.spectrum import PhononSpectrum

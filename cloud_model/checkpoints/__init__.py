@@ -1,0 +1,1 @@
+"""Checkpoints: a directory on disk becomes networks and their configuration, and back."""

@@ -1,0 +1,230 @@
+"""Commands of the training layer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.output import print_markdown
+
+
+@click.command()
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--structure-column", required=True, help="CIF text, path, SCOPE string or pymatgen JSON in each cell."
+)
+@click.option("--target", "targets", multiple=True, help="Column of a scalar property; may be repeated.")
+@click.option("--unit", "units", multiple=True, help="Unit of each --target.")
+@click.option("--log/--no-log", default=None, help="Learn the logarithm; chosen by the skewness if left out.")
+@click.option("--temperatures", help="Column of lists of temperatures in K.")
+@click.option("--heat-capacities", help="Column of lists of heat capacities in J/(mol-atom K).")
+@click.option(
+    "--internal-energies", help="Column of lists of internal energies in J/mol-atom, zero point included."
+)
+@click.option("--split-column", help="Column that says train, validation or test.")
+@options.model_option("Checkpoint to start from; the default one if left out.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Checkpoint directory.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Most passes over the table.")
+@click.option("--members", type=click.IntRange(1), help="Networks of the ensemble.")
+@click.option("--folds", type=click.IntRange(2), help="One in so many formulas validates a member.")
+@click.option("--patience", type=click.IntRange(1), help="Epochs without progress that end the training.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of the heads.")
+@click.option(
+    "--encoder-rate", type=click.FloatRange(0), help="Of the encoder over that of the heads; 0 freezes it."
+)
+@click.option(
+    "--layer-decay", type=click.FloatRange(0, 1, min_open=True), help="Rate of a layer over that of the next."
+)
+@click.option("--spectra", type=click.IntRange(1), help="Debye spectra of each member.")
+@click.option("--seed", type=int, help="Of the first network.")
+def finetune(
+    table: Path,
+    structure_column: str,
+    targets: tuple[str, ...],
+    units: tuple[str, ...],
+    log: bool | None,
+    temperatures: str | None,
+    heat_capacities: str | None,
+    internal_energies: str | None,
+    split_column: str | None,
+    model: str | None,
+    output: Path,
+    **chosen: Any,
+) -> None:
+    """Teach a checkpoint a new property.
+
+    The TABLE (CSV, Parquet or JSON lines) has a crystal and its labels in each row.
+
+    \b
+    Examples:
+      cloud finetune gaps.csv --structure-column cif --target gap --unit eV -o gaps
+      cloud predict NaCl.cif --model gaps
+    """
+    from cloud_model.training.finetuning.ensemble import TransferSettings
+    from cloud_model.training.finetuning.reading import read_table
+    from cloud_model.training.finetuning.table import Columns, finetune_table
+    from cloud_model.training.metrics import score_table
+
+    if not targets and not heat_capacities:
+        raise click.UsageError("Give a --target with its --unit, or --heat-capacities with --temperatures.")
+    if len(units) != len(targets):
+        raise click.UsageError("Give one --unit for each --target; '' for a pure number.")
+    columns = Columns(
+        structure=structure_column,
+        units=dict(zip(targets, units, strict=True)),
+        transforms={} if log is None else dict.fromkeys(targets, "log10" if log else "identity"),
+        temperatures=temperatures,
+        heat_capacities=heat_capacities,
+        internal_energies=internal_energies,
+        split=split_column,
+    )
+    settings = {
+        key: chosen[key] for key in (f.name for f in fields(TransferSettings)) if chosen.get(key) is not None
+    }
+    report = finetune_table(
+        read_table(table),
+        columns,
+        output,
+        model=model,
+        folder=table.parent,
+        settings=TransferSettings(**settings),
+    )
+    for split in ("test", "held_out"):
+        for name, result in report.get(split, {}).items():
+            unit = columns.units.get(name, "J/(mol-atom K)")
+            print_markdown(f"{name} ({split})\n\n{score_table(result, unit)}")
+    click.echo(f"Wrote {output}")
+
+
+@click.command()
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--structure-column", required=True, help="CIF text, path, SCOPE string or pymatgen JSON in each cell."
+)
+@click.option("--target", required=True, help="Column of labels.")
+@click.option("--property", "name", help="Property of the checkpoint, if its name is not that of the column.")
+@options.model_option("Checkpoint to judge, or to start from; the default one if left out.")
+@click.option("--split-column", help="Column whose rows 'test' are judged; all rows without it.")
+@click.option("--finetune", is_flag=True, help="Fine-tune in each fold and judge that.")
+@click.option("--unit", default="", help="Of a target that is fine-tuned.")
+@click.option(
+    "--protocol", type=click.Choice(["formula", "matbench"]), default="formula", help="Folds of --finetune."
+)
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option("--members", type=click.IntRange(1), help="Networks of each fine-tuned ensemble.")
+@click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds and of fine-tuning.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+)
+@click.option(
+    "-f",
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or data for programs.",
+)
+def evaluate(
+    table: Path,
+    structure_column: str,
+    target: str,
+    name: str | None,
+    model: str | None,
+    split_column: str | None,
+    finetune: bool,
+    unit: str,
+    protocol: Literal["formula", "matbench"],
+    folds: int,
+    members: int | None,
+    epochs: int | None,
+    seed: int,
+    output: Path | None,
+    output_format: str,
+) -> None:
+    """Judge a checkpoint beside baselines.
+
+    The TABLE (CSV, Parquet or JSON lines) has a crystal and its label in each row. The baselines are fitted to it in
+    folds; with --finetune the checkpoint is, too.
+
+    \b
+    Examples:
+      cloud evaluate gaps.csv --structure-column cif --target band_gap
+      cloud evaluate gaps.csv --structure-column cif --target gap --finetune --unit eV -o judged
+    """
+    from cloud_model.training import evaluation
+    from cloud_model.training.finetuning.ensemble import TransferSettings
+    from cloud_model.training.finetuning.reading import read_table
+    from cloud_model.training.finetuning.table import Columns
+
+    rows = read_table(table)
+    if finetune:
+        if output is None:
+            raise click.UsageError("--finetune needs an --output for its training state.")
+        chosen = {
+            key: value for key, value in {"members": members, "epochs": epochs}.items() if value is not None
+        }
+        result = evaluation.cross_validate(
+            rows,
+            Columns(structure=structure_column, units={target: unit}),
+            output / "training",
+            model=model,
+            folder=table.parent,
+            protocol=protocol,
+            folds=folds,
+            settings=TransferSettings(seed=seed, **chosen),
+        )
+    else:
+        result = evaluation.evaluate(
+            rows,
+            structure_column,
+            target,
+            name=name,
+            model=model,
+            split=split_column,
+            folder=table.parent,
+            folds=folds,
+            seed=seed,
+        )
+    if output is not None:
+        result.save(output)
+    if output_format == "json":
+        click.echo(json.dumps(result.to_dict()))
+    else:
+        print_markdown(f"{result.name} ({result.split})\n\n{result.to_markdown()}")
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of the run.",
+)
+def pretrain(config: Path) -> None:
+    """Pretrain an encoder on SCOPE strings.
+
+    The TOML file names the Parquet shards of 'cloud ingest', and may set everything else. Under torchrun or
+    accelerate launch it runs on all their processes. Interrupted runs resume.
+
+    \b
+    Examples:
+      cloud pretrain --config pretrain.toml
+      torchrun --nproc_per_node 8 --no-python cloud pretrain --config pretrain.toml
+    """
+    from cloud_model.training.pretraining.run import PretrainingRun
+
+    click.echo(f"Wrote {PretrainingRun.read(config).execute()}")

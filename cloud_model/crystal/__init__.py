@@ -1,0 +1,1 @@
+"""Crystals: a file, a text or an object of another library becomes a `Crystal`."""

@@ -1,0 +1,1 @@
+"""The network: a `Scope` becomes tokens, hidden states and outputs."""

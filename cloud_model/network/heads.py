@@ -1,0 +1,132 @@
+"""Hidden states to properties: pooling, scalar heads and the thermodynamics head."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cloud_model.network.tokenizer import TokenBatch
+
+HEAD_SIZE = 128
+
+
+class Prediction(NamedTuple):
+    """A quantity and its scale of error, of equal shapes."""
+
+    value: Tensor
+    scale: Tensor
+
+
+class Spectra(NamedTuple):
+    """A mixture of Debye spectra for each crystal of a batch.
+
+    Attributes
+    ----------
+    debye_temperatures : Tensor
+        K, shape (batch, spectra).
+    weights : Tensor
+        Not negative, summing to one over the spectra, shape (batch, spectra).
+    spread : Tensor
+        Relative standard error common to all Debye temperatures of a crystal, shape (batch,).
+    """
+
+    debye_temperatures: Tensor
+    weights: Tensor
+    spread: Tensor
+
+
+def mean_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """Mean hidden state of the tokens, shape (batch, hidden_size)."""
+    mask = batch.mask[..., None].to(hidden.dtype)
+    return (hidden * mask).sum(1) / mask.sum(1)
+
+
+def atom_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """Mean hidden state of the atoms: each element token counts as the atoms that it stands for."""
+    return torch.einsum("bld,bl->bd", hidden, batch.shares.to(hidden.dtype))
+
+
+def property_features(hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """What the heads see: both means, side by side, shape (batch, 2 * hidden_size)."""
+    return torch.cat([mean_pool(hidden, batch), atom_pool(hidden, batch)], dim=-1)
+
+
+class ScalarHeads(nn.Module):
+    """One two-layer perceptron for each scalar property, in normalised units.
+
+    The scale of error is learned from the same hidden units but sends no gradient back through them, so that it
+    cannot trade accuracy for a wide error bar.
+
+    Parameters
+    ----------
+    features : int
+        Width of the input.
+    targets : int
+        Number of properties.
+    dropout : float
+        Share of the hidden units that training drops.
+    """
+
+    def __init__(self, features: int, targets: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.targets = targets
+        self.hidden = nn.Linear(features, targets * HEAD_SIZE)
+        self.dropout = nn.Dropout(dropout)
+        self.value = nn.Parameter(torch.randn(targets, HEAD_SIZE) / math.sqrt(HEAD_SIZE))
+        self.value_bias = nn.Parameter(torch.zeros(targets))
+        self.scale = nn.Parameter(torch.zeros(targets, HEAD_SIZE))
+        self.scale_bias = nn.Parameter(torch.zeros(targets))
+
+    def forward(self, features: Tensor) -> Prediction:
+        """Values and scales, both of shape (batch, targets)."""
+        hidden = (
+            self.dropout(functional.gelu(self.hidden(features)))
+            .unflatten(-1, (self.targets, HEAD_SIZE))
+            .float()
+        )
+        value = (hidden * self.value).sum(-1) + self.value_bias
+        log_scale = (hidden.detach() * self.scale).sum(-1) + self.scale_bias
+        return Prediction(value, log_scale.clamp(-8, 4).exp())
+
+
+class ThermodynamicsHead(nn.Module):
+    r"""A mixture of Debye spectra; one spectrum is CLOUD-DEBYE.
+
+    Debye temperatures stay between 15 K and 6000 K, and the weights are a softmax, so that whatever the network
+    says is a vibrational density of states.
+
+    Parameters
+    ----------
+    features : int
+        Width of the input.
+    spectra : int
+        Number of Debye spectra.
+    dropout : float
+        Share of the hidden units that training drops.
+    """
+
+    REFERENCE = 300.0  # K
+    RANGE = 3.0  # of the natural logarithm of the Debye temperature, to either side of the reference
+
+    def __init__(self, features: int, spectra: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.spectra = spectra
+        self.hidden = nn.Linear(features, 2 * HEAD_SIZE)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(2 * HEAD_SIZE, 2 * spectra)
+        self.spread = nn.Linear(2 * HEAD_SIZE, 1)
+        self.register_buffer("offsets", torch.linspace(-0.7, 0.7, spectra) if spectra > 1 else torch.zeros(1))
+        nn.init.zeros_(self.spread.weight)
+        nn.init.constant_(self.spread.bias, math.log(0.1))
+
+    def forward(self, features: Tensor) -> Spectra:
+        """Spectra of the crystals whose features have shape (batch, features)."""
+        hidden = self.dropout(functional.gelu(self.hidden(features)))
+        logits, positions = self.output(hidden).float().chunk(2, dim=-1)
+        log_ratio = self.RANGE * torch.tanh((positions + self.offsets) / self.RANGE)
+        spread = self.spread(hidden.detach()).float().squeeze(-1).clamp(-8, 2).exp()
+        return Spectra(self.REFERENCE * log_ratio.exp(), logits.softmax(-1), spread)

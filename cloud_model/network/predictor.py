@@ -1,0 +1,173 @@
+"""The network that predicts: an encoder and its heads, and how it runs over many crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from threading import Lock
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.backends import mkldnn
+
+from cloud_model.network.applicability_domain import TrainingDomain
+from cloud_model.network.encoder import Encoder, EncoderConfig
+from cloud_model.network.heads import (
+    Prediction,
+    ScalarHeads,
+    Spectra,
+    ThermodynamicsHead,
+    atom_pool,
+    property_features,
+)
+from cloud_model.network.tokenizer import TokenBatch, Tokens
+
+TOKENS_PER_BATCH = 1024
+"""Few enough that the C library keeps the memory of hidden states for the next batch."""
+UNPADDED = 512
+"""Tokens with which a batch is as fast as a larger one, so that it ends rather than being padded."""
+
+
+class Output(NamedTuple):
+    """What the heads say of a batch; None where the network has no such head."""
+
+    scalars: Prediction | None
+    spectra: Spectra | None
+    distance: Tensor | None = None  # from the training crystals, shape (batch,); beyond 1 out of the domain
+
+
+class Predictor(nn.Module):
+    """Encoder, scalar heads, thermodynamics head and domain.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+        Shape of the encoder; the heads drop as many hidden units as it does.
+    scalars : int
+        Number of scalar properties, 0 for none.
+    spectra : int
+        Number of Debye spectra, 0 for no thermodynamics.
+    domain : bool
+        Whether it knows how far crystals are from its training crystals.
+    """
+
+    def __init__(self, config: EncoderConfig, scalars: int, spectra: int, domain: bool = False) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        features, dropout = 2 * config.hidden_size, config.hidden_dropout_prob
+        self.scalars = ScalarHeads(features, scalars, dropout) if scalars else None
+        self.thermodynamics = ThermodynamicsHead(features, spectra, dropout) if spectra else None
+        self.domain = TrainingDomain(config.hidden_size) if domain else None
+
+    def hidden_states(self, batch: TokenBatch) -> Tensor:
+        """Hidden states of the last layer, shape (batch, length, hidden_size)."""
+        types = batch.types if self.encoder.config.type_vocab_size > 1 else None
+        return self.encoder(batch.ids, None if batch.mask.all() else batch.mask, types)
+
+    def forward(self, batch: TokenBatch) -> Output:
+        """Predictions in normalised units, and spectra in K."""
+        features = property_features(self.hidden_states(batch), batch)
+        _, atoms = features.chunk(2, dim=-1)
+        return Output(
+            self.scalars(features) if self.scalars else None,
+            self.thermodynamics(features) if self.thermodynamics else None,
+            self.domain(atoms) if self.domain else None,
+        )
+
+    def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
+        """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
+        self.domain = TrainingDomain(self.encoder.config.hidden_size)
+        pooled, unseen = (
+            run_batched(lambda batch: [atom_pool(self.hidden_states(batch), batch)], tokens)[0]
+            for tokens in (training, held_out)
+        )
+        self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
+
+
+def _kind(tokens: Tokens) -> int:
+    elements = {token for token, share in zip(tokens.ids, tokens.shares, strict=True) if share > 0}
+    return min(len(elements), 5)
+
+
+@torch.inference_mode()
+def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequence[Tokens]) -> list[Tensor]:
+    """Apply a function to batches of similar length and put the results back in order.
+
+    Parameters
+    ----------
+    function : callable
+        Batch -> tensors whose first axis is the batch.
+    tokens : sequence of Tokens
+        At least one.
+
+    Returns
+    -------
+    list of Tensor
+        What `function` returns, over all rows.
+    """
+    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
+    batches = _batches([len(tokens[row].ids) for row in order])
+    with _without_onednn:
+        parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
+    inverse = torch.empty(len(order), dtype=torch.int64)
+    inverse[torch.tensor(order)] = torch.arange(len(order))
+    return [torch.cat(pieces)[inverse] for pieces in zip(*parts, strict=True)]
+
+
+class _WithoutOneDNN:
+    """Leave matrix multiplications to MKL: oneDNN compiles, and keeps, a kernel for each new shape of a batch.
+
+    The flag is the process's, so the first thread in takes it down and the last one out puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._before = mkldnn.enabled
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = mkldnn.enabled
+                mkldnn.enabled = False  # type: ignore[assignment]  # typed as the descriptor
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                mkldnn.enabled = self._before
+
+
+_without_onednn = _WithoutOneDNN()
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[slice]:
+    """Slices of strings sorted by length that go through a network together."""
+    start = 0
+    for stop, length in enumerate(lengths):
+        longer = length > lengths[stop - 1] and (stop - start) * lengths[stop - 1] >= UNPADDED
+        full = (stop - start + 1) * length > TOKENS_PER_BATCH
+        if stop > start and (longer or full):
+            yield slice(start, stop)
+            start = stop
+    yield slice(start, len(lengths))
+
+
+def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
+    """Outputs of a predictor for many crystals, in their order, on the CPU."""
+    device = next(predictor.parameters()).device
+
+    def heads(batch: TokenBatch) -> list[Tensor]:
+        output = predictor(batch.to(device))
+        distance = [] if output.distance is None else [output.distance]
+        return [part.cpu() for part in (*(output.scalars or ()), *(output.spectra or ()), *distance)]
+
+    any_head = predictor.scalars or predictor.thermodynamics or predictor.domain
+    parts = iter(run_batched(heads, tokens) if any_head else [])
+    return Output(
+        Prediction(*islice(parts, 2)) if predictor.scalars else None,
+        Spectra(*islice(parts, 3)) if predictor.thermodynamics else None,
+        next(parts) if predictor.domain else None,
+    )

@@ -1,0 +1,1 @@
+"""Physics: the outputs of the network become thermodynamics."""

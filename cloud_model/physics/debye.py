@@ -1,0 +1,184 @@
+r"""Thermodynamics of a Debye solid, differentiable in the Debye temperature and in the temperature.
+
+Debye, Ann. Phys. 344, 789 (1912). With :math:`x = θ/T` everything follows from the third Debye function
+:math:`D(x) = 3 x^{-3} \int_0^x t^3 / (e^t - 1)\,dt`:
+
+.. math::
+
+    U &= \tfrac{9}{8} Rθ + 3RT D(x)                 & S &= R\,[4 D(x) - 3 \ln(1 - e^{-x})] \\
+    C_v &= 3R\,[4 D(x) - 3x / (e^x - 1)]        & F &= \tfrac{9}{8} Rθ + RT\,[3 \ln(1 - e^{-x}) - D(x)]
+
+Two convergent series stand in for the integral. Below :math:`x = 2`, :math:`E(x) = D(x) + \tfrac{3}{8} x` is
+an even power series with Bernoulli numbers that holds the zero-point energy too: :math:`U = 3RT E(x)`.
+Above, the integral is :math:`π^4/15` less a sum over :math:`e^{-kx}`, written in :math:`y = T/θ` so that
+:math:`T = 0` is an ordinary point. Both are exact to rounding, and so are their derivatives.
+
+Arguments are tensors of any floating dtype that broadcast against each other, in K; one of the two may be a
+plain number. All quantities are per mole of atoms. Debye temperatures must be positive and temperatures not
+negative: the functions do not check this, for they run inside training steps.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["DebyeSolid", "debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
+
+R = 8.31446261815324  # J/(mol K), exact in the SI
+
+_SWITCH = 2.0  # the x at which one series hands over to the other; either is exact to rounding there
+_FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
+
+# E(x) = sum_n e_n x^2n with e_n = 3 B_2n / ((2n)! (2n + 3)), and C_v / 3R = E - x E'
+_N = torch.arange(18, dtype=torch.float64)
+_E = torch.cat([torch.ones(1, dtype=torch.float64), -6 * torch.special.zeta(2 * _N[1:], 1.0)])
+_E[1:] *= (-1) ** _N[1:] / ((2 * _N[1:] + 3) * (2 * math.pi) ** (2 * _N[1:]))
+_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E], dim=1)
+
+_K = torch.arange(1, 21, dtype=torch.float64)
+_POLYLOGARITHMS = torch.stack([9 / _K**2, 18 / _K**3, 18 / _K**4], dim=1)
+
+
+class DebyeSolid:
+    """The four functions of one Debye solid, which share one evaluation of the integral.
+
+    Parameters
+    ----------
+    theta : Tensor or float
+        Debye temperature, K, positive.
+    T : Tensor or float
+        Temperature, K, not negative; broadcasts against `theta`.
+    """
+
+    def __init__(self, theta: Tensor | float, T: Tensor | float) -> None:
+        self.theta, self.T = theta, T
+        self._hot, self._x, self._y = _split(theta, T)
+
+    @cached_property
+    def _cold(self) -> tuple[Tensor, Tensor, Tensor]:
+        return _cold_debye(self._y)
+
+    @cached_property
+    def _warm(self) -> tuple[Tensor, Tensor]:
+        return _even_series(self._x)
+
+    @property
+    def heat_capacity(self) -> Tensor:
+        """Heat capacity at constant volume, J/(mol-atom K)."""
+        debye, x, _ = self._cold
+        bosons = torch.exp(-x) / -torch.expm1(-x)
+        _, warm = self._warm
+        return R * torch.where(self._hot, 3 * warm, 12 * debye - 9 * x * bosons)
+
+    @property
+    def internal_energy(self) -> Tensor:
+        """Vibrational internal energy, zero-point energy included, J/mol-atom."""
+        debye, _, _ = self._cold
+        warm, _ = self._warm
+        return R * torch.where(self._hot, 3 * self.T * warm, self.theta * (9 / 8 + 3 * self._y * debye))
+
+    @property
+    def entropy(self) -> Tensor:
+        """Vibrational entropy, J/(mol-atom K)."""
+        debye, _, logarithm = self._cold
+        warm = 4 * self._warm[0] - 3 * torch.log(2 * torch.sinh(self._x / 2))
+        return R * torch.where(self._hot, warm, 4 * debye - logarithm)
+
+    @property
+    def free_energy(self) -> Tensor:
+        """Vibrational Helmholtz free energy, zero-point energy included, J/mol-atom."""
+        debye, _, logarithm = self._cold
+        warm = self.T * (3 * torch.log(2 * torch.sinh(self._x / 2)) - self._warm[0])
+        cold = self.theta * (9 / 8 + self._y * (logarithm - debye))
+        return R * torch.where(self._hot, warm, cold)
+
+
+def heat_capacity(theta: Tensor | float, T: Tensor | float) -> Tensor:
+    """Heat capacity at constant volume.
+
+    Parameters
+    ----------
+    theta : Tensor or float
+        Debye temperature, K, positive.
+    T : Tensor or float
+        Temperature, K, not negative; broadcasts against `theta`.
+
+    Returns
+    -------
+    Tensor
+        J/(mol-atom K), of the broadcast shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(heat_capacity(torch.tensor(645.0), 300.0).item(), 2)
+    20.01
+    """
+    return DebyeSolid(theta, T).heat_capacity
+
+
+def internal_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
+    """Vibrational internal energy, zero-point energy included.
+
+    Parameters and shape as in `heat_capacity`; J/mol-atom.
+    """
+    return DebyeSolid(theta, T).internal_energy
+
+
+def entropy(theta: Tensor | float, T: Tensor | float) -> Tensor:
+    """Vibrational entropy.
+
+    Parameters and shape as in `heat_capacity`; J/(mol-atom K).
+    """
+    return DebyeSolid(theta, T).entropy
+
+
+def free_energy(theta: Tensor | float, T: Tensor | float) -> Tensor:
+    """Vibrational Helmholtz free energy, zero-point energy included.
+
+    Parameters and shape as in `heat_capacity`; J/mol-atom.
+    """
+    return DebyeSolid(theta, T).free_energy
+
+
+def debye_function(x: Tensor) -> Tensor:
+    """Third Debye function, 3 / x^3 times the integral of t^3 / (e^t - 1) from 0 to x.
+
+    Parameters
+    ----------
+    x : Tensor
+        Debye temperature over temperature, positive.
+
+    Returns
+    -------
+    Tensor
+        Between 1 (x = 0) and 0, of the shape of `x`.
+    """
+    hot, x_hot, y = _split(x, 1.0)
+    return torch.where(hot, _even_series(x_hot)[0] - 3 / 8 * x_hot, _cold_debye(y)[0])
+
+
+def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+    """Where x = theta / T is small; x there and y = T / theta elsewhere, each 1 outside its range."""
+    hot = torch.as_tensor(theta < _SWITCH * T)
+    return hot, theta / torch.where(hot, T, theta), torch.where(hot, theta, T) / theta
+
+
+def _even_series(x: Tensor) -> tuple[Tensor, Tensor]:
+    """E(x), and the heat capacity over 3R, for small x."""
+    powers = (x * x)[..., None] ** _N.to(x)
+    energy, heat_capacity = (powers @ _EVEN_SERIES.to(x)).unbind(-1)
+    return energy, heat_capacity
+
+
+def _cold_debye(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """D(1/y) for small y, x = 1/y up to where e^-x is negligible, and 3 ln(1 - e^-x)."""
+    x = 1 / y.clamp(min=1 / _FROZEN)
+    powers = torch.exp(-x[..., None] * _K.to(x))
+    second, third, fourth = (powers @ _POLYLOGARITHMS.to(x)).unbind(-1)
+    logarithm = 3 * torch.log1p(-torch.exp(-x))
+    return y**3 * (math.pi**4 / 5 - fourth) - y * (second + y * third) + logarithm, x, logarithm

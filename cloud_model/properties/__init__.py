@@ -1,0 +1,1 @@
+"""Properties: what is predicted, its name, unit, basis and error bar."""

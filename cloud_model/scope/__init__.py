@@ -1,0 +1,1 @@
+"""SCOPE: a `Crystal` becomes a string of its symmetry, Wyckoff positions and composition."""

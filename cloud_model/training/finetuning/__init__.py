@@ -1,0 +1,1 @@
+"""Fine-tuning: a network learns properties from labelled crystals."""

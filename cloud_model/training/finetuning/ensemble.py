@@ -1,0 +1,244 @@
+"""A new property for a pretrained checkpoint: an ensemble of fine-tuned encoders with fresh heads.
+
+Each member is trained without one fold of the formulas, another for each member. On its fold the member is
+stopped, its error measured and its error bars calibrated: no row is judged by a network that was trained on
+it, and no row is lost to all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cloud_model import debye
+from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.errors import ArgumentError
+from cloud_model.network.predictor import Output, Predictor, run_heads
+from cloud_model.network.tokenizer import Tokens
+from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget, Transform
+from cloud_model.training.finetuning.network import FLOOR, Labels, finetune, mixture, thermal_sensitivity
+from cloud_model.training.loop import Schedule
+from cloud_model.training.metrics import calibration
+
+Array = NDArray[np.float64]
+HEAT_CAPACITY = "heat_capacity_per_atom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings:
+    """How a checkpoint learns new properties; the defaults suit tables of 300 to 5,000 crystals.
+
+    Attributes
+    ----------
+    members : int
+        Networks of the ensemble, each with its own validation fold and seed.
+    folds : int
+        Folds of the formulas; one in so many crystals validates a member.
+    epochs : int
+        Most passes over the training crystals.
+    patience : int
+        Epochs without a lower validation error after which a member is done.
+    learning_rate : float
+        Of the heads.
+    encoder_rate : float
+        Learning rate of the encoder's last layer over that of the heads; 0 freezes the encoder.
+    layer_decay : float
+        Learning rate of each layer of the encoder over that of the next.
+    dropout : float
+        Of the encoder's hidden states.
+    tokens_per_batch : int
+        Upper bound of rows times longest row of a batch.
+    spectra : int
+        Debye spectra of each member, if the labels have heat capacities.
+    seed : int
+        Of the first member; the next ones count on.
+    """
+
+    members: int = 3
+    folds: int = 10
+    epochs: int = 40
+    patience: int = 15
+    learning_rate: float = 1e-3
+    encoder_rate: float = 0.5
+    layer_decay: float = 0.8
+    dropout: float = 0.0
+    tokens_per_batch: int = 512
+    spectra: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What members say of crystals that they were not trained on, in physical units.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Row numbers in the training table; a row occurs once for each member that it validated.
+    values, errors : dict of str to ndarray
+        Predictions and their calibrated standard errors, of shape (n,), of the heat capacity (n, nT).
+    """
+
+    rows: NDArray[np.int64]
+    values: Mapping[str, Array]
+    errors: Mapping[str, Array]
+
+
+def choose_transform(labels: Array) -> Transform:
+    """Rule for the transform of labels: the logarithm if all are positive and it makes them less skewed.
+
+    Skewness is the third standardised moment; labels whose skewness is below one are left as they are.
+    """
+    known = labels[~np.isnan(labels)]
+    if known.min() <= 0 or abs(_skewness(known)) < 1:
+        return "identity"
+    return "log10" if abs(_skewness(np.log10(known))) < abs(_skewness(known)) else "identity"
+
+
+def _skewness(values: Array) -> float:
+    deviation = values.std()
+    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
+
+
+def transfer(
+    base: Checkpoint,
+    name: str,
+    tokens: Sequence[Tokens],
+    labels: Labels,
+    properties: Mapping[str, PropertyInfo],
+    transforms: Mapping[str, Transform],
+    folds: Sequence[NDArray[np.int64]],
+    settings: TransferSettings,
+    directory: Path,
+    sample_weights: Array | None = None,
+) -> tuple[Checkpoint, HeldOut]:
+    """Train an ensemble that starts from the encoders of a checkpoint.
+
+    Parameters
+    ----------
+    base : Checkpoint
+        Gives dialect, vocabulary and encoders.
+    name : str
+        Of the new checkpoint.
+    tokens : sequence of Tokens
+        The crystals, encoded by the tokenizer of `base`.
+    labels : Labels
+        Theirs; scalars in the order of `properties`. Heat capacities make a thermodynamics head.
+    properties : mapping of str to PropertyInfo
+        Scalar properties.
+    transforms : mapping of str to str
+        Their transforms.
+    folds : sequence of ndarray of int
+        Row numbers of the validation fold of each member, recycled if there are more members.
+    settings : TransferSettings
+        How to train.
+    directory : Path
+        Receives one folder of resumable state and metrics for each member.
+    sample_weights : ndarray, shape (n,), optional
+        Weight of each crystal in the loss; one if left out.
+
+    Returns
+    -------
+    Checkpoint
+        The ensemble, its error bars calibrated on the held-out rows.
+    HeldOut
+        What was predicted of them.
+    """
+    if settings.members < 1:
+        raise ArgumentError(f"members {settings.members}", "is not a positive number", "Train at least one.")
+    curves = bool(labels.heat_capacities.shape[1])
+    targets = {
+        key: ScalarTarget.fit(column, transforms[key], _minimum(column))
+        for key, column in zip(properties, labels.scalars.T, strict=True)
+    }
+    config = CheckpointConfig(
+        name=name,
+        dialect=base.config.dialect,
+        symprec=base.config.symprec,
+        encoder=replace(base.config.encoder, hidden_dropout_prob=settings.dropout),
+        targets=targets,
+        properties={**properties, **(THERMODYNAMICS if curves else {})},
+        spectra=settings.spectra if curves else 0,
+        domain=True,
+    )
+    weights = np.ones(len(tokens)) if sample_weights is None else sample_weights
+    members, validated, outputs = [], [], []
+    for i in range(settings.members):
+        fold = folds[i % len(folds)]
+        member = _member(base, config, tokens, labels, weights, fold, settings, i, directory / f"member-{i}")
+        members.append(member)
+        validated.append(fold)
+        outputs.append(run_heads(member, [tokens[row] for row in fold]))
+    checkpoint = Checkpoint(config, base.tokenizer, members)
+    rows = np.concatenate(validated)
+    return _calibrated(checkpoint, outputs, rows, labels[rows])
+
+
+def _member(
+    base: Checkpoint,
+    config: CheckpointConfig,
+    tokens: Sequence[Tokens],
+    labels: Labels,
+    weights: Array,
+    fold: NDArray[np.int64],
+    settings: TransferSettings,
+    number: int,
+    directory: Path,
+) -> Predictor:
+    seed = settings.seed + number
+    torch.manual_seed(seed)
+    member = Predictor(config.encoder, len(config.targets), config.spectra)
+    member.encoder.load_state_dict(base.members[number % len(base.members)].encoder.state_dict())
+    training = np.setdiff1d(np.arange(len(tokens)), fold)
+    finetune(
+        member,
+        config.targets,
+        [tokens[row] for row in training],
+        labels[training],
+        Schedule(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed),
+        directory,
+        validation=([tokens[row] for row in fold], labels[fold]),
+        tokens_per_batch=settings.tokens_per_batch,
+        sample_weights=weights[training],
+        encoder_rate=settings.encoder_rate,
+        layer_decay=settings.layer_decay,
+        patience=settings.patience,
+    )
+    member.fit_domain(*([tokens[row] for row in rows] for rows in (training, fold)))
+    return member.eval().requires_grad_(False)
+
+
+def _minimum(labels: Array) -> float | None:
+    """Zero for a property of which no label is negative."""
+    return 0.0 if np.nanmin(labels) >= 0 else None
+
+
+def _calibrated(
+    checkpoint: Checkpoint, outputs: Sequence[Output], rows: NDArray[np.int64], labels: Labels
+) -> tuple[Checkpoint, HeldOut]:
+    """Scale the error bars of a checkpoint to what its members' outputs for held-out rows show."""
+    config = checkpoint.config
+    targets, values, errors = dict(config.targets), {}, {}
+    scalars = [output.scalars for output in outputs if output.scalars is not None]
+    for i, (name, target) in enumerate(config.targets.items()):
+        value = np.concatenate([part.value[:, i].double().numpy() for part in scalars])
+        scale = np.concatenate([part.scale[:, i].double().numpy() for part in scalars])
+        factor = calibration(target.normalise(labels.scalars[:, i]), value, scale)
+        targets[name] = replace(target, calibration=factor)
+        values[name], errors[name] = targets[name].physical(value, scale)
+    spread_calibration = 1.0
+    spectra = [output.spectra for output in outputs if output.spectra is not None]
+    if spectra:
+        merged = type(spectra[0])(*(torch.cat(parts).double() for parts in zip(*spectra, strict=True)))
+        temperatures = torch.from_numpy(np.nan_to_num(labels.temperatures, nan=300.0))
+        value = mixture(debye.heat_capacity, merged, temperatures).numpy()
+        error = (thermal_sensitivity(merged, temperatures) * merged.spread[:, None]).numpy() + FLOOR
+        spread_calibration = calibration(labels.heat_capacities, value, error)
+        values[HEAT_CAPACITY], errors[HEAT_CAPACITY] = value, spread_calibration * error
+    config = replace(config, targets=targets, spread_calibration=spread_calibration)
+    return Checkpoint(config, checkpoint.tokenizer, checkpoint.members), HeldOut(rows, values, errors)

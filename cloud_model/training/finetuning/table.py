@@ -1,0 +1,392 @@
+"""From a table of crystals and labels to a checkpoint: what is behind ``cloud finetune``."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.registry import resolve
+from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError
+from cloud_model.network.tokenizer import Tokens
+from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, Transform
+from cloud_model.scope.string import Scope
+from cloud_model.training.baselines import baseline_predictions
+from cloud_model.training.finetuning.ensemble import (
+    HEAT_CAPACITY,
+    HeldOut,
+    TransferSettings,
+    choose_transform,
+    transfer,
+)
+from cloud_model.training.finetuning.network import Labels
+from cloud_model.training.finetuning.reading import (
+    column,
+    curves,
+    describe,
+    formula_groups,
+    grouped_folds,
+    numbers,
+)
+from cloud_model.training.loop import remove_states
+from cloud_model.training.metrics import score_table, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Scores = dict[str, dict[str, float]]
+MODEL = "this checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Where a table holds what.
+
+    Attributes
+    ----------
+    structure : str
+        Crystals: CIF text, paths, SCOPE strings, or pymatgen structures as JSON.
+    units : mapping of str to str
+        Scalar properties, each in a column of its name -> unit.
+    transforms : mapping of str to str
+        Their transforms, where they are not to be chosen by `choose_transform`.
+    temperatures : str or None
+        Temperatures in K, a list in each cell.
+    heat_capacities : str or None
+        J/(mol-atom K), at the temperatures.
+    internal_energies : str or None
+        J/mol-atom with the zero-point energy, at the temperatures.
+    split : str or None
+        ``train``, ``validation`` (or ``val``) and ``test``; without it formulas are split at random.
+    """
+
+    structure: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    transforms: Mapping[str, Transform] = field(default_factory=dict)
+    temperatures: str | None = None
+    heat_capacities: str | None = None
+    internal_energies: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelledCrystals:
+    """The rows of a table that a checkpoint can read.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+        Their row numbers in the table.
+    scopes, tokens : sequence
+        Their crystals.
+    labels : Labels
+        Their labels.
+    skipped : dict of int to str
+        Row number of each other row -> why it was left out.
+    """
+
+    rows: NDArray[np.int64]
+    scopes: Sequence[Scope]
+    tokens: Sequence[Tokens]
+    labels: Labels
+    skipped: Mapping[int, str]
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Number of the formula of each crystal."""
+        return formula_groups(self.scopes)
+
+    @classmethod
+    def read(
+        cls, table: pd.DataFrame, folder: Path, columns: Columns, checkpoint: Checkpoint
+    ) -> LabelledCrystals:
+        """Describe the crystals of a table and collect their labels.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or holds no numbers, or no row is left.
+        """
+        labels = _labels(table, columns)
+        known = (~np.isnan(np.hstack([labels.scalars, labels.heat_capacities]))).sum(1)
+        config = checkpoint.config
+        described = describe(column(table, columns.structure), folder, config.dialect, config.symprec)
+        good: dict[int, tuple[Scope, Tokens]] = {}
+        skipped: dict[int, str] = {}
+        for row, scope in enumerate(described):
+            try:
+                if isinstance(scope, CloudError):
+                    raise scope
+                tokens = checkpoint.tokenizer.encode(str(scope))
+            except CloudError as error:
+                skipped[row] = str(error)
+                continue
+            if known[row]:
+                good[row] = scope, tokens
+            else:
+                skipped[row] = "has no label"
+        if not good:
+            reasons = "; ".join(list(skipped.values())[:3])
+            raise DataError(
+                "the table", f"has no row that can be used ({reasons})", "Repair the column of structures."
+            )
+        if skipped:
+            first = "; ".join(f"row {row}: {reason}" for row, reason in list(skipped.items())[:3])
+            warnings.warn(
+                f"{len(skipped)} of {len(table)} rows are left out: {first}", CloudWarning, stacklevel=2
+            )
+        rows = np.array(list(good))
+        found = good.values()
+        return cls(
+            rows, [scope for scope, _ in found], [tokens for _, tokens in found], labels[rows], skipped
+        )
+
+
+def finetune_table(
+    table: pd.DataFrame,
+    columns: Columns,
+    output: Path,
+    *,
+    model: str | Path | None = None,
+    folder: Path = Path(),
+    settings: TransferSettings | None = None,
+) -> dict[str, Any]:
+    """Fine-tune a checkpoint on a table, and write the new checkpoint with its model card.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a crystal; labels may be missing.
+    columns : Columns
+        Where it holds what.
+    output : Path
+        The checkpoint directory, which `CloudModel.from_pretrained` reads. Besides it holds ``evaluation.json``,
+        ``finetune.toml`` with every setting, and ``training/`` with the metrics of each member.
+    model : str or Path, optional
+        The checkpoint to start from, as in `CloudModel.from_pretrained`.
+    folder : Path
+        Where relative paths of structures begin.
+    settings : TransferSettings, optional
+        How to train.
+
+    Returns
+    -------
+    dict
+        The content of ``evaluation.json``.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used.
+    CheckpointError
+        If the checkpoint to start from cannot be read.
+    """
+    settings = settings or TransferSettings()
+    base = Checkpoint.load(resolve(model))
+    crystals = LabelledCrystals.read(table, folder, columns, base)
+    training, folds, test = _split(table, columns, crystals, settings)
+    labels = crystals.labels[training]
+    transforms = {
+        name: columns.transforms.get(name, choose_transform(labels.scalars[:, i]))
+        for i, name in enumerate(columns.units)
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    _write_settings(output, columns, transforms, settings, base)
+    checkpoint, held_out = transfer(
+        base,
+        output.resolve().name,
+        [crystals.tokens[row] for row in training],
+        labels,
+        {name: _info(name, unit, len(training)) for name, unit in columns.units.items()},
+        transforms,
+        folds,
+        settings,
+        output / "training",
+    )
+    results = _judge([crystals.scopes[row] for row in training], labels, held_out, folds, list(columns.units))
+    report: dict[str, Any] = {
+        "base": base.config.name,
+        "rows": {"training": len(training), "test": len(test), "skipped": len(crystals.skipped)},
+        "seeds": [settings.seed + i for i in range(settings.members)],
+        "transforms": transforms,
+        "split": "given" if columns.split else "formulas at random",
+        "held_out": results,
+        "skipped": {str(row): reason for row, reason in crystals.skipped.items()},
+    }
+    if len(test):
+        report["test"] = judge_test(checkpoint, crystals, training, test)
+    errors = report.get("test", results)
+    checkpoint = _with_errors(checkpoint, {name: errors[name][MODEL]["mae"] for name in errors})
+    checkpoint.save(output, _card(checkpoint, report))
+    (output / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    for member in (output / "training").iterdir():
+        remove_states(member)
+    return report
+
+
+def judge_test(
+    checkpoint: Checkpoint, crystals: LabelledCrystals, training: NDArray[np.int64], test: NDArray[np.int64]
+) -> dict[str, Scores]:
+    """Scores of a checkpoint and the baselines on test rows, of baselines fitted to training rows."""
+    from cloud_model.model import CloudModel
+
+    names = list(checkpoint.config.targets)
+    predicted = CloudModel(checkpoint).predict([str(crystals.scopes[row]) for row in test], names)
+    results = {}
+    for i, name in enumerate(names):
+        label = crystals.labels.scalars[:, i]
+        fit = training[~np.isnan(label[training])]
+        rows = {MODEL: scores(label[test], predicted[name].to_numpy(), predicted[f"{name}_std"].to_numpy())}
+        baselines = baseline_predictions(
+            [crystals.scopes[r] for r in fit], label[fit], [crystals.scopes[r] for r in test]
+        )
+        results[name] = rows | {key: scores(label[test], value) for key, value in baselines.items()}
+    return results
+
+
+def _labels(table: pd.DataFrame, columns: Columns) -> Labels:
+    clash = columns.units.keys() & THERMODYNAMICS.keys()
+    if clash:
+        raise ArgumentError(
+            f"target {min(clash)!r}",
+            "is a thermodynamic property",
+            "Give columns of temperatures and heat capacities.",
+        )
+    scalars = (
+        np.array([numbers(table, name) for name in columns.units]).reshape(len(columns.units), len(table)).T
+    )
+    if columns.heat_capacities is None:
+        return Labels.of_scalars(scalars)
+    if columns.temperatures is None:
+        raise ArgumentError("heat capacities", "have no temperatures", "Name the column of temperatures.")
+    heat_capacities = curves(table, columns.heat_capacities)
+    points = heat_capacities.shape[1]
+    energies = columns.internal_energies
+    return Labels(
+        scalars,
+        curves(table, columns.temperatures, points),
+        heat_capacities,
+        None if energies is None else curves(table, energies, points),
+    )
+
+
+def _split(
+    table: pd.DataFrame, columns: Columns, crystals: LabelledCrystals, settings: TransferSettings
+) -> tuple[NDArray[np.int64], list[NDArray[np.int64]], NDArray[np.int64]]:
+    """Numbers of the crystals to train on; validation folds among these, as positions; numbers of test crystals."""
+    everything = np.arange(len(crystals.rows))
+    if columns.split is None:
+        return everything, grouped_folds(crystals.groups, settings.folds, settings.seed), everything[:0]
+    given = (
+        column(table, columns.split)
+        .astype(str)
+        .str.lower()
+        .replace("val", "validation")
+        .to_numpy()[crystals.rows]
+    )
+    unknown = set(given) - {"train", "validation", "test"}
+    if unknown:
+        raise DataError(
+            f"column {columns.split!r}", f"holds {min(unknown)!r}", "Write train, validation or test."
+        )
+    training, test = everything[given != "test"], everything[given == "test"]
+    validation = np.flatnonzero(given[training] == "validation")
+    folds = (
+        [validation]
+        if len(validation)
+        else grouped_folds(crystals.groups[training], settings.folds, settings.seed)
+    )
+    return training, folds, test
+
+
+def _judge(
+    described: Sequence[Scope],
+    labels: Labels,
+    held_out: HeldOut,
+    folds: Sequence[NDArray[np.int64]],
+    names: list[str],
+) -> dict[str, Scores]:
+    """Scores of the members on their validation folds, beside baselines fitted to the rest."""
+    columns = {name: labels.scalars[:, i] for i, name in enumerate(names)}
+    if HEAT_CAPACITY in held_out.values:
+        columns[HEAT_CAPACITY] = labels.heat_capacities
+    judged = [fold for fold in folds if np.isin(fold, held_out.rows).any()]
+    rows = np.concatenate(judged)
+    results = {}
+    for name, label in columns.items():
+        model = scores(label[held_out.rows], held_out.values[name], held_out.errors[name])
+        predictions = [_baselines(described, label, fold) for fold in judged]
+        results[name] = {MODEL: model} | {
+            key: scores(label[rows], np.concatenate([part[key] for part in predictions]))
+            for key in predictions[0]
+        }
+    return results
+
+
+def _baselines(described: Sequence[Scope], label: Array, fold: NDArray[np.int64]) -> dict[str, Array]:
+    known = ~np.isnan(label).reshape(len(label), -1).any(1)
+    rest = np.setdiff1d(np.flatnonzero(known), fold)
+    return baseline_predictions(
+        [described[row] for row in rest], label[rest], [described[row] for row in fold]
+    )
+
+
+def _info(name: str, unit: str, rows: int) -> PropertyInfo:
+    return PropertyInfo(
+        unit=unit,
+        basis="atom" if name.endswith("_per_atom") else "crystal",
+        description=f"{name.replace('_', ' ').capitalize()}, fine-tuned.",
+        training_set=f"{rows} crystals of the user's table",
+    )
+
+
+def _with_errors(checkpoint: Checkpoint, errors: Mapping[str, float]) -> Checkpoint:
+    properties = dict(checkpoint.config.properties)
+    for name, error in errors.items():
+        properties[name] = replace(properties[name], test_error=error)
+    return replace(checkpoint, config=replace(checkpoint.config, properties=properties))
+
+
+def _write_settings(
+    output: Path,
+    columns: Columns,
+    transforms: Mapping[str, str],
+    settings: TransferSettings,
+    base: Checkpoint,
+) -> None:
+    chosen = {key: value for key, value in asdict(columns).items() if value is not None} | {
+        "transforms": dict(transforms)
+    }
+    document = {"base": base.config.name, "columns": chosen, "settings": asdict(settings)}
+    (output / "finetune.toml").write_text(tomli_w.dumps(document))
+
+
+def _card(checkpoint: Checkpoint, report: Mapping[str, Any]) -> str:
+    rows = report["rows"]
+    parts = [
+        f"# {checkpoint.config.name}",
+        f"Fine-tuned from `{report['base']}` on {rows['training']} crystals ({rows['skipped']} rows of the table left "
+        f"out). {len(checkpoint.members)} members with the seeds {', '.join(map(str, report['seeds']))}; "
+        f"split: {report['split']}.",
+    ]
+    for split, title in (
+        ("test", "Test rows, used for nothing else"),
+        (
+            "held_out",
+            "Held-out formulas, each judged by a single member not trained on it; they chose its last epoch",
+        ),
+    ):
+        for name, result in report.get(split, {}).items():
+            unit = checkpoint.config.properties[name].unit
+            parts += [f"## {name}: {title.lower()} ({result[MODEL]['count']})", score_table(result, unit)]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,149 @@
+"""Start values of token embeddings from what is known of a token: periodic table, multiplicities, numbers.
+
+Tokens that are alike begin alike: the features of a token, standardised over its kind, are projected to the
+embedding by one fixed random matrix for each kind, and noise keeps apart what the features do not tell.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.network.tokenizer import Tokenizer
+
+FEATURE_SHARE = 0.8  # of the variance of an embedding that comes from the features
+STANDARD_DEVIATION = 0.02  # of BERT's embeddings
+
+
+def initialise_tokens(embedding: nn.Embedding, tokenizer: Tokenizer) -> None:
+    """Set the rows of an embedding from the features of the tokens, in place.
+
+    Parameters
+    ----------
+    embedding : nn.Embedding
+        One row for each token; its present values serve as the noise.
+    tokenizer : Tokenizer
+        Says which token a row belongs to.
+    """
+    kinds = [_kind(token) for token in tokenizer.vocabulary]
+    for kind, rows in groupby(sorted(range(len(kinds)), key=kinds.__getitem__), key=kinds.__getitem__):
+        ids = list(rows)
+        if kind not in _FEATURES:
+            continue
+        features = torch.from_numpy(
+            _standardise([_FEATURES[kind](tokenizer.vocabulary[i]) for i in ids])
+        ).float()
+        projection = torch.randn(features.shape[1], embedding.embedding_dim) / math.sqrt(features.shape[1])
+        with torch.no_grad():
+            noise = embedding.weight[ids]
+            known = features @ projection * STANDARD_DEVIATION
+            embedding.weight[ids] = math.sqrt(FEATURE_SHARE) * known + math.sqrt(1 - FEATURE_SHARE) * noise
+
+
+def _kind(token: str) -> str:
+    if token in SYMBOLS:
+        return "element"
+    if token[0] == "x" and token[1:].isdigit():
+        return "count"
+    if token[:-1].isdigit() and token[-1].isalpha():
+        return "position"
+    if "." in token:
+        return "fraction"
+    return "generators" if token.isalnum() and len(token) > 1 else "other"
+
+
+def element_features(symbol: str) -> list[float]:
+    """Numbers that describe an element, from pymatgen's tables; NaN where one is unknown."""
+    from pymatgen.core import Element
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # one for each number that pymatgen does not have
+        return _element_numbers(Element(symbol))
+
+
+def _element_numbers(element: Any) -> list[float]:
+    shell = {"s": 0, "p": 1, "d": 2, "f": 3}[element.block]
+    outer = [float(element.block == block) for block in "spdf"]
+    flags = [
+        element.is_metal,
+        element.is_transition_metal,
+        element.is_lanthanoid,
+        element.is_halogen,
+        element.is_chalcogen,
+    ]
+    numbers = [
+        element.X,
+        math.log(element.atomic_mass),
+        element.atomic_radius,
+        element.atomic_radius_calculated,
+        element.average_ionic_radius,
+        element.mendeleev_no,
+        element.row,
+        element.group,
+        element.ionization_energy,
+        element.electron_affinity,
+        element.melting_point,
+        element.molar_volume,
+        max(element.common_oxidation_states, default=0),
+        min(element.common_oxidation_states, default=0),
+        shell,
+    ]
+    return (
+        [math.nan if number is None else float(number) for number in numbers]
+        + outer
+        + [float(f) for f in flags]
+    )
+
+
+def _position(symbol: str) -> list[float]:
+    letter = ord(symbol[-1].lower()) - ord("a") + 26 * symbol[-1].isupper()
+    return [math.log2(int(symbol[:-1])), float(letter), float(letter == 0)]
+
+
+def _count(token: str) -> list[float]:
+    number = int(token[1:])
+    return [math.log(number), float(number), float(number % 2 == 0)]
+
+
+def _fraction(token: str) -> list[float]:
+    value = float(token)
+    return [
+        value,
+        *(math.sin(math.pi * k * value) for k in (1, 2, 4)),
+        *(math.cos(math.pi * k * value) for k in (1, 2, 4)),
+    ]
+
+
+def _generators(token: str) -> list[float]:
+    """How often each character of de Graef's encoding occurs, and the number of generators."""
+    return [
+        *(float(token.count(character)) for character in "abcdefghijklmnABCDEFGOXYZ"),
+        float(token[0]),
+        float(token[1]),
+    ]
+
+
+_FEATURES = {
+    "element": element_features,
+    "position": _position,
+    "count": _count,
+    "fraction": _fraction,
+    "generators": _generators,
+}
+
+
+def _standardise(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Zero mean and unit variance; what is unknown becomes the mean."""
+    table = np.array(rows, dtype=float)
+    deviation = np.nanstd(table, axis=0)
+    standard = (table - np.nanmean(table, axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return np.nan_to_num(standard, nan=0.0)
