@@ -21,11 +21,11 @@ from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils import InputTags, Tags, check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
-from cloud_model import debye
 from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError
 from cloud_model.model import CloudModel, Pooling
 from cloud_model.network.tokenizer import Tokens
+from cloud_model.physics import debye
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
 from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
 from cloud_model.training.finetuning.network import Labels, mixture

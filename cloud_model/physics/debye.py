@@ -26,7 +26,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-__all__ = ["DebyeSolid", "debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
+__all__ = ["DebyeSolid", "R", "debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
 
 R = 8.31446261815324  # J/(mol K), exact in the SI
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from cloud_model import debye
+from cloud_model.physics import debye
 
 if TYPE_CHECKING:
     import pandas as pd

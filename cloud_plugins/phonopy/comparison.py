@@ -11,10 +11,10 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
-from cloud_model import debye
 from cloud_model.crystal.conversions import Crystal
 from cloud_model.display.plots import density_of_states_figure, heat_capacity_figure
 from cloud_model.errors import ArgumentError
+from cloud_model.physics import debye
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_plugins.phonopy.cells import atoms_in_primitive_cell, formula
 from cloud_plugins.phonopy.spectrum import Array, PhononSpectrum

@@ -8,9 +8,9 @@ import torch
 from click.testing import CliRunner
 from hostile_crystals import salt
 
-from cloud_model import debye
 from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, CloudError, DataError, PropertyError
+from cloud_model.physics import debye
 from cloud_model.scope.string import scopes
 from cloud_plugins import CloudCalculator, CloudPropertyFeaturizer
 

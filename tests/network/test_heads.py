@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_model import debye
 from cloud_model.network.heads import ScalarHeads, ThermodynamicsHead
+from cloud_model.physics import debye
 from cloud_model.physics.thermodynamics import Thermodynamics
 
 

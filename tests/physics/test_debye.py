@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.constants import R
 
-from cloud_model import debye
+from cloud_model.physics import debye
 
 FUNCTIONS = [debye.heat_capacity, debye.internal_energy, debye.entropy, debye.free_energy]
 RATIOS = torch.cat([torch.logspace(-4, 6, 81, dtype=torch.float64), torch.tensor([1.999999, 2.0, 2.000001])])

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cloud_model import debye
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
+from cloud_model.physics import debye
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget, Transform
 from cloud_model.training.finetuning.network import FLOOR, Labels, finetune, mixture, thermal_sensitivity
 from cloud_model.training.loop import Schedule

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cloud_model import debye
 from cloud_model.network.heads import Spectra
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.physics import debye
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.loop import Metrics, Schedule, Step, parameter_groups, train
