@@ -73,6 +73,10 @@ class DataError(CloudError, ValueError):
     """A table or corpus cannot be used as it is."""
 
 
+class OutputError(CloudError):
+    """A file cannot be written."""
+
+
 class PhononError(CloudError, ValueError):
     """A phonon reference cannot be used: unstable, incomplete or of unknown basis."""
 

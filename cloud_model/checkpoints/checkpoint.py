@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from cloud_model.atomic import write_together
 from cloud_model.checkpoints.records import from_record
 from cloud_model.errors import CheckpointError, VocabularyError
 from cloud_model.network.encoder import EncoderConfig
@@ -122,6 +122,11 @@ class Checkpoint:
             The model card, Markdown.
         dtype : torch.dtype
             Of the stored weights.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; a checkpoint that was there is left as it was.
         """
         directory.mkdir(parents=True, exist_ok=True)
         weights = {
@@ -139,7 +144,8 @@ class Checkpoint:
             "members": len(self.members),
             "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, VOCABULARY)},
         }
-        _write_together(directory, files | {CONFIG: (json.dumps(config, indent=1) + "\n").encode()})
+        files[CONFIG] = (json.dumps(config, indent=1) + "\n").encode()
+        write_together({directory / name: content for name, content in files.items()})
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint:
@@ -409,16 +415,3 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def _write_together(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files before any takes its place, so that a full disk or a signal leaves what was there."""
-    unfinished = {directory / f".{name}.{os.getpid()}": name for name in files}
-    try:
-        for path, name in unfinished.items():
-            path.write_bytes(files[name])
-        for path, name in unfinished.items():
-            path.replace(directory / name)
-    finally:
-        for path in unfinished:
-            path.unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""Files that are there completely, or as they were before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from cloud_model.errors import OutputError, first_line
+
+Content = str | bytes | Callable[[Path], object]
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "Free some space, or write to another disk."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or write to another disk."),
+    errno.EFBIG: ("it grows beyond the largest size of a file", "Write to another disk, or raise the limit."),
+    errno.EACCES: ("there is no permission to write it", "Choose another folder, or change its permissions."),
+    errno.EPERM: ("there is no permission to write it", "Choose another folder, or change its permissions."),
+    errno.EROFS: ("it is on a read-only file system", "Choose another folder."),
+    errno.ENOENT: ("its folder does not exist", "Make the folder first."),
+    errno.ENOTDIR: ("a part of its path is a file, not a folder", "Choose another path."),
+    errno.EISDIR: ("it is a folder", "Give the name of a file."),
+    errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter one."),
+}
+
+
+def write_atomically(path: Path, content: Content) -> None:
+    """Write a file beside its place and move it there, so that a failure leaves what was there.
+
+    Parameters
+    ----------
+    path : Path
+        The file, replaced if it exists. A device or a pipe is written to directly.
+    content : str, bytes or callable
+        Text, as UTF-8; bytes; or what writes the file whose path it is given, of the same suffix.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; it names the file and the reason, such as a full disk.
+    """
+    write_together({path: content})
+
+
+def write_together(files: Mapping[Path, Content]) -> None:
+    """Write several files, of which none takes its place before all are written.
+
+    Parameters and errors as in `write_atomically`.
+    """
+    unfinished: dict[Path, Path] = {}
+    path = Path()
+    try:
+        for path, content in files.items():
+            target = path.resolve()  # the file behind a link, which stays
+            if _is_special(target):
+                _write(target, content)
+                continue
+            beside = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+            unfinished[beside] = target
+            _write(beside, content)
+            if target.exists():
+                shutil.copymode(target, beside)
+        for beside, path in unfinished.items():
+            beside.replace(path)
+    except BrokenPipeError:
+        raise  # the reader of a pipe has seen enough
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in {
+            path,
+            *unfinished,
+            *unfinished.values(),
+        }:
+            raise  # of a file that the content is read from
+        raise output_error(path, error) from error
+    finally:
+        for beside in unfinished:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Say why a file cannot be written."""
+    reason, remedy = _REASONS.get(error.errno or 0, (error.strerror or first_line(error), "Write elsewhere."))
+    return OutputError(str(path), f"cannot be written: {reason}", remedy)
+
+
+def _is_special(target: Path) -> bool:
+    """Whether this is a device or a pipe; an `OSError` if it is there and cannot be replaced."""
+    if not target.exists():
+        return False
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return not target.is_file()
+
+
+def _write(path: Path, content: Content) -> None:
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
