@@ -23,7 +23,7 @@ from cloud_model import CloudModel
 from cloud_model.checkpoints import registry
 from cloud_model.checkpoints.checkpoint import VOCABULARY, WEIGHTS
 from cloud_model.cli import cloud
-from cloud_model.errors import CheckpointError, ScopeError
+from cloud_model.errors import CheckpointError, OutputError, ScopeError
 from cloud_plugins import CloudCalculator, CloudEmbedder, CloudFeaturizer
 
 
@@ -119,7 +119,7 @@ def test_saving_to_a_full_disk_leaves_the_old_checkpoint(directory, monkeypatch,
     model = CloudModel.from_pretrained(directory)
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OutputError, match="the disk is full"):
         model.save(directory, "another card")
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before
 
