@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from cloud_model.corpus.optimade import optimade_records
 from cloud_model.crystal.conversions import Crystal, from_pymatgen_dict
+from cloud_model.crystal.databases import database_rows
 from cloud_model.crystal.files import MAX_BYTES, read_crystal
 from cloud_model.errors import CloudError, CrystalError, DataError, first_line
 
@@ -110,7 +111,7 @@ def _reader(path: Path, column: str) -> Callable[[Path], Iterator[tuple[str, Any
     if name.endswith(ARCHIVES):
         return _archive
     if name.endswith(".db"):
-        return _ase_database
+        return database_rows
     if name.endswith(LINES):
         return _json_lines
     if name.endswith(TABLES):
@@ -159,13 +160,6 @@ def _extracted(name: str, opened: Callable[[], Any]) -> Crystal | CloudError:
             return read_crystal(file)
         except CloudError as error:
             return type(error)(name, error.reason, error.remedy)
-
-
-def _ase_database(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    from ase.db import connect
-
-    for row in connect(path).select():  # type: ignore[no-untyped-call]
-        yield str(row.id), row.toatoms
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:

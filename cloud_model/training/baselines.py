@@ -10,9 +10,9 @@ from string import ascii_letters
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.crystal.element_data import element_features
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.scope.string import Scope
-from cloud_model.training.pretraining.initialise import element_features
 
 Array = NDArray[np.float64]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -11,10 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from ase.formula import Formula
 
 from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.crystal.files import read_crystal
+from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import CloudError, CloudWarning
 from cloud_model.model import CloudModel
 from cloud_model.physics.thermodynamics import Thermodynamics
@@ -57,9 +59,10 @@ class Analysis:
     notes: Sequence[str] = ()
 
     @property
-    def formula(self) -> Formula:
+    def formula(self) -> str:
         """The reduced formula."""
-        return Formula(self.crystal.formula).reduce()[0].convert("metal")
+        numbers = Counter(self.crystal.numbers.tolist())
+        return reduced_formula({SYMBOLS[number - 1]: count for number, count in numbers.items()})
 
     @property
     def single_debye(self) -> Thermodynamics | None:
@@ -74,7 +77,7 @@ class Analysis:
         curve = self.thermodynamics
         return {
             "name": self.name,
-            "formula": str(self.formula),
+            "formula": self.formula,
             "n_atoms": len(self.crystal),
             "scope": str(self.scope),
             "space_group": self.scope.space_group,

@@ -33,6 +33,8 @@ MAX_BYTES = 2**21
 CONTENT_TYPE = "application/octet-stream"
 """Of uploads. Pages of other sites cannot send it, since browsers ask for permission first."""
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
 LOOPBACK: tuple[str, ...] = ("localhost", "127.0.0.1")
 
 _HEADERS = {
@@ -117,6 +119,7 @@ def result_html(analysis: Analysis, model: CloudModel) -> str:
         .render(
             analysis=analysis,
             report=report,
+            formula=analysis.formula.translate(_SUBSCRIPTS),
             scope=scope_html(analysis.scope),
             space_group=space_group_name(analysis.scope.space_group),
             structure=structure_figure(analysis.crystal),

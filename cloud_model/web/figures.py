@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.element_data import colour, covalent_radii
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR
 from cloud_model.physics.debye import R
@@ -99,18 +100,14 @@ def _with_images(crystal: Crystal) -> tuple[Array, NDArray[np.int64]]:
 
 def _spheres(centres: Array, number: int) -> dict[str, Any]:
     """All atoms of an element as one mesh."""
-    from ase.data import covalent_radii
-    from ase.data.colors import jmol_colors
-
     points, triangles = _sphere()
-    vertices = (centres[:, None] + _RADIUS * covalent_radii[number] * points).reshape(-1, 3)
+    vertices = (centres[:, None] + _RADIUS * covalent_radii()[number] * points).reshape(-1, 3)
     faces = (triangles + len(points) * np.arange(len(centres))[:, None, None]).reshape(-1, 3)
-    red, green, blue = (round(255 * part) for part in jmol_colors[number])
     return {
         "type": "mesh3d",
         **dict(zip("xyz", map(_rounded, vertices.T), strict=True)),
         **dict(zip("ijk", faces.T.tolist(), strict=True)),
-        "color": f"rgb({red},{green},{blue})",
+        "color": colour(number),
         "name": SYMBOLS[number - 1],
         "hoverinfo": "name",
         "showlegend": True,
