@@ -11,6 +11,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+ENANTIOMORPHS = {
+    78: 76, 95: 91, 96: 92, 145: 144, 153: 151, 154: 152, 170: 169, 172: 171, 179: 178, 181: 180, 213: 212
+}  # fmt: skip
+"""The second of each enantiomorphic pair of space groups -> the first, its mirror image.
+
+A mirror takes each Wyckoff position of one to the position of the same letter of the other, but for relabellings
+under the affine normalizer, which are those of both. In the other 43 groups without improper operations it is a
+relabelling as well.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SpaceGroup:
@@ -67,6 +77,11 @@ def space_groups() -> tuple[SpaceGroup, ...]:
 def space_group(number: int) -> SpaceGroup:
     """Return the space group of this number, from 1 to 230."""
     return space_groups()[number - 1]
+
+
+def without_hand(number: int) -> int:
+    """Return the number by which a crystal and its mirror image are written, the lower of theirs."""
+    return ENANTIOMORPHS.get(number, number)
 
 
 @cache

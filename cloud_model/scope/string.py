@@ -3,7 +3,8 @@
 ``<generators> | <Wyckoff symbols> | <element fraction ...>``, in three dialects:
 
 - ``reference``: the strings of the published CLOUD code, in the order of the sites of the file;
-- ``canonical``: the same content in one form, whatever the origin, axes, cell and order of sites;
+- ``canonical``: the same content in one form, whatever the origin, axes, cell and order of sites, and the same for
+  a crystal and its mirror image: of an enantiomorphic pair of space groups the first is written;
 - ``sites``: canonical, with the element on each orbit: ``4a Na 4b Cl``.
 """
 
@@ -25,7 +26,7 @@ from cloud_model.crystal.elements import ELEMENT_RANK, SYMBOLS
 from cloud_model.crystal.files import read_crystal
 from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError, ScopeError
 from cloud_model.scope.canonical import canonical_letters, canonical_orbits
-from cloud_model.scope.space_groups import numbers_by_generators, space_group
+from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
 from cloud_model.scope.symmetry import (
     DEFAULT_ENGINE,
     Engine,
@@ -50,7 +51,8 @@ class Scope:
     Attributes
     ----------
     space_group : int
-        International number, from 1 to 230.
+        International number, from 1 to 230. Of a crystal of known hand it is that of the crystal, even where the text
+        is that of its mirror image.
     wyckoff : tuple of str
         Distinct Wyckoff symbols (multiplicity in the conventional cell and letter) in the order of the text.
     composition : tuple of (str, float)
@@ -224,8 +226,10 @@ class Scope:
         )
 
     def __str__(self) -> str:
-        group = space_group(self.space_group)
-        generators = group.published_generators if self.dialect == "reference" else group.generators
+        if self.dialect == "reference":
+            generators = space_group(self.space_group).published_generators
+        else:
+            generators = space_group(without_hand(self.space_group)).generators
         wyckoff = self.wyckoff if self.orbits is None else (word for orbit in self.orbits for word in orbit)
         composition = (f"{element} {fraction}" for element, fraction in self.composition)
         return f"{generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
