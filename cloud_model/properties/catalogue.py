@@ -32,6 +32,10 @@ class PropertyInfo:
         Where the labels came from, and how many.
     test_error : float or None
         Mean absolute error on crystals not trained on, in `unit`; None where it was not measured.
+    theory : str
+        Method that calculated the labels, such as ``"PBE"``; errors count against its values, not against experiment.
+    experiment_ratio : float or None
+        Median ratio of predictions to measured values, from ``benchmarks/experiment``; None where not compared.
     """
 
     unit: str
@@ -39,6 +43,8 @@ class PropertyInfo:
     description: str
     training_set: str = ""
     test_error: float | None = None
+    theory: str = ""
+    experiment_ratio: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +112,55 @@ SCALARS: dict[str, PropertyInfo] = {
         unit="eV/atom",
         basis="atom",
         description="Formation energy from the elements (PBE/PBE+U, MP corrections).",
+        theory="PBE+U",
     ),
-    "band_gap": PropertyInfo(unit="eV", basis="crystal", description="Kohn-Sham band gap (PBE)."),
-    "bulk_modulus": PropertyInfo(unit="GPa", basis="crystal", description="Bulk modulus (VRH, AFLOW AEL)."),
-    "shear_modulus": PropertyInfo(unit="GPa", basis="crystal", description="Shear modulus (VRH, AFLOW AEL)."),
-    "refractive_index": PropertyInfo(unit="", basis="crystal", description="Static refractive index (DFPT)."),
+    "band_gap": PropertyInfo(
+        unit="eV",
+        basis="crystal",
+        description="Kohn-Sham band gap (PBE).",
+        theory="PBE",
+    ),
+    "bulk_modulus": PropertyInfo(
+        unit="GPa",
+        basis="crystal",
+        description="Bulk modulus (VRH, AFLOW AEL).",
+        theory="AEL",
+    ),
+    "shear_modulus": PropertyInfo(
+        unit="GPa",
+        basis="crystal",
+        description="Shear modulus (VRH, AFLOW AEL).",
+        theory="AEL",
+    ),
+    "refractive_index": PropertyInfo(
+        unit="",
+        basis="crystal",
+        description="Static refractive index (DFPT).",
+        theory="DFPT",
+    ),
     "debye_temperature": PropertyInfo(
-        unit="K", basis="crystal", description="Debye temperature (AFLOW AGL); not that of the heat capacity."
+        unit="K",
+        basis="crystal",
+        description="Debye temperature (AFLOW AGL); not that of the heat capacity.",
+        theory="AGL",
     ),
     "max_phonon_frequency": PropertyInfo(
-        unit="cm^-1", basis="crystal", description="Highest peak of the phonon density of states (DFPT)."
+        unit="cm^-1",
+        basis="crystal",
+        description="Highest peak of the phonon density of states (DFPT).",
+        theory="DFPT",
     ),
     "thermal_conductivity": PropertyInfo(
-        unit="W/(m K)", basis="crystal", description="Lattice thermal conductivity at 300 K (AFLOW AGL)."
+        unit="W/(m K)",
+        basis="crystal",
+        description="Lattice thermal conductivity at 300 K (AFLOW AGL).",
+        theory="AGL",
     ),
     "thermal_expansion": PropertyInfo(
-        unit="1/K", basis="crystal", description="Volume thermal expansion at 300 K (AFLOW AGL)."
+        unit="1/K",
+        basis="crystal",
+        description="Volume thermal expansion at 300 K (AFLOW AGL).",
+        theory="AGL",
     ),
 }
 """Scalar properties of the shipped checkpoints."""
@@ -137,7 +176,10 @@ _BASES: tuple[tuple[str, str, Basis], ...] = (("_per_atom", "-atom", "atom"), ("
 
 THERMODYNAMICS: dict[str, PropertyInfo] = {
     name + suffix: PropertyInfo(
-        unit=unit.format(mole), basis=basis, description=f"Harmonic {description}, at the given temperature."
+        unit=unit.format(mole),
+        basis=basis,
+        description=f"Harmonic {description}, at the given temperature.",
+        theory="DFPT",
     )
     for name, (unit, description) in _VIBRATIONAL.items()
     for suffix, mole, basis in _BASES

@@ -86,6 +86,13 @@ def space_group_name(number: int) -> str:
     return f"{number}, {group.hm_short}, {group.crystal_system.lower()}"
 
 
+def space_group_symbol(number: int) -> str:
+    """Return the short Hermann-Mauguin symbol without spaces, as in ``Fm-3m``."""
+    from moyopy import SpaceGroupType
+
+    return SpaceGroupType(number).hm_short.replace(" ", "")
+
+
 def _generators(tokens: list[str]) -> list[tuple[str, str]]:
     """Tokens and meanings: whether there is an inversion centre, the generators, and another origin if in use."""
     inversion, count, *rest = tokens

@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from cloud_model.crystal.conversions import Crystal, from_object
 from cloud_model.crystal.elements import ELEMENT_RANK, SYMBOLS
 from cloud_model.crystal.files import read_crystal
+from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError, ScopeError
 from cloud_model.scope.canonical import canonical_letters, canonical_orbits
 from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
@@ -42,6 +43,8 @@ Dialect = Literal["reference", "canonical", "sites"]
 Orbits = tuple[tuple[str, str], ...]
 Composition = tuple[tuple[str, float], ...]
 Found = tuple[Crystal, Symmetry]
+
+_LARGEST_FORMULA = 400  # atoms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,6 +227,23 @@ class Scope:
             orbits=None,
             dialect="canonical",
         )
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula; without known orbits, the smallest one whose fractions round to those of the text."""
+        if self.orbits is not None:
+            atoms: Counter[str] = Counter()
+            for symbol, element in self.orbits:
+                atoms[element] += int(symbol[:-1])
+            return reduced_formula(atoms)
+        for total in range(1, _LARGEST_FORMULA + 1):
+            counts = {element: round(fraction * total) for element, fraction in self.composition}
+            if all(
+                counts[element] and round_fraction(counts[element] / total) == fraction
+                for element, fraction in self.composition
+            ):
+                return reduced_formula(counts)
+        return " ".join(f"{element}{fraction:g}" for element, fraction in self.composition)
 
     def __str__(self) -> str:
         if self.dialect == "reference":

@@ -23,6 +23,8 @@ from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudError, CrystalError, ScopeError
 from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 from cloud_model.scope.string import round_fraction, scopes
 
 SALT = bulk("NaCl", "rocksalt", 5.64)
@@ -313,3 +315,15 @@ def test_every_generator_string_can_be_parsed():
         letter = space_group(number).letters[-1]
         symbol = f"{space_group(number).multiplicities[letter]}{letter}"
         assert Scope.parse(f"{generators} | {symbol} | Fe 1.0").space_group == number
+
+
+@pytest.mark.parametrize("dialect", ["sites", "canonical", "reference"])
+@pytest.mark.parametrize("formula", ["Al2O3", "Si", "SrTiO3"])
+def test_formula_of_every_dialect(formula, dialect):
+    assert Scope.from_crystal(EXAMPLES / f"{formula}.cif", dialect).formula == formula
+
+
+def test_formula_of_rounded_fractions_is_the_smallest():
+    text = str(Scope.from_orbits(225, "Ca:4a;F:8c", "canonical"))
+    assert "Ca 0.33 F 0.67" in text
+    assert Scope.parse(text).formula == "CaF2"

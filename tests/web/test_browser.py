@@ -48,7 +48,7 @@ def page(browser, address):
 def test_upload_and_read_the_numbers(page, tiny_model):
     page.set_input_files("#file", EXAMPLES / "TiO2.cif")
     page.wait_for_selector("#summary h2")
-    assert page.inner_text("#summary h2") == "TiO2"
+    assert page.inner_text("#summary h2") == "TiO₂"
     assert "136, P 4_2/m n m" in page.inner_text("#summary")
     assert "4f O" in page.inner_text("#scope")
 
