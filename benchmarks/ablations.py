@@ -1,7 +1,7 @@
 """What each idea behind the shipped checkpoint is worth: one change at a time, three seeds, own validation crystals.
 
-    python recipes/prepare.py DATA PREPARED
-    python benchmarks/ablations.py PREPARED --data DATA --runs FOLDER
+    python -m recipes.prepare DATA PREPARED
+    python -m benchmarks.ablations PREPARED --data DATA --runs FOLDER
 
 Small networks on a sample of the training crystals, so that all runs together take about an hour on one core: what
 counts is the difference from the base. The compositions of the validation crystals occur in no training or
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -22,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accuracy import SHOWN, output_errors, scalar_errors
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.network.encoder import EncoderConfig
@@ -42,13 +41,11 @@ from cloud_model.training.finetuning.network import finetune
 from cloud_model.training.loop import Schedule, remove_states
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from cloud_model.training.pretraining.pretrain import pretrain
+from recipes import finetune as recipe
+from recipes import prepare
+from recipes.teachers import with_taught
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "recipes"))
-import finetune as recipe  # noqa: E402
-import prepare  # noqa: E402
-from teachers import with_taught  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results"
 SEEDS = (0, 1, 2)
 OTHERS = 8_000  # training crystals without scarce labels

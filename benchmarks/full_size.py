@@ -1,6 +1,6 @@
 """What each stage is worth at the size that ships: runs of ``recipes/finetune.py``, side by side.
 
-    python benchmarks/full_size.py PREPARED PRETRAINED "what it is=RUN" ...
+    python -m benchmarks.full_size PREPARED PRETRAINED "what it is=RUN" ...
 
 Mean absolute errors on own validation crystals, whose compositions occur in no training or pretraining string; one
 seed each. The last network is averaged with trees as well. Writes ``full_size.json`` and ``full_size.md``.
@@ -10,22 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
-from accuracy import SHOWN, output_errors, scalar_errors
 
+from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.predictor import Output, run_heads
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.baselines import baseline_predictions
+from recipes import finetune as recipe
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "recipes"))
-import finetune as recipe  # noqa: E402
-
 RESULTS = ROOT / "benchmarks" / "results"
 TREE_TARGETS = (
     *("bulk_modulus", "shear_modulus", "refractive_index", "debye_temperature", "max_phonon_frequency"),

@@ -1,6 +1,6 @@
 """Measure the baselines of the model card: dummy, ridge on composition, extra trees on composition and symmetry.
 
-    python recipes/baselines.py DATA
+    python -m recipes.baselines DATA
 
 Fitted to the labels that the networks are fitted to, and measured on the crystals that the card measures. An
 interrupted run resumes.
@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from finetune import scalar_targets
 from numpy.typing import NDArray
 
 from cloud_model import Scope
 from cloud_model.properties.catalogue import SCALARS
 from cloud_model.training.baselines import baseline_predictions
+from recipes.finetune import scalar_targets
 
 CURVE = "heat_capacity_per_atom"
 TEMPERATURES = (50.0, 75.0, 150.0, 300.0)  # K

@@ -1,6 +1,6 @@
 """Make a checkpoint of fine-tuned runs: join them, calibrate their error bars, measure, write the model card.
 
-    python recipes/export.py DATA PRETRAINED OUTPUT RUN [RUN ...]
+    python -m recipes.export DATA PRETRAINED OUTPUT RUN [RUN ...]
 
 The compositions of the validation crystals occur nowhere in training. They calibrate the error bars and give every
 figure of the card; the coverage of an error bar is that of each half when the other half, chosen by composition,
@@ -19,9 +19,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from baselines import CURVE, MP20_GAP, PUBLISHED_LABEL, TEMPERATURES, curve_at, of_mp20
-from finetune import SPECTRA, build_predictor, load, scalar_targets
-from model_card import model_card
 from numpy.typing import NDArray
 
 from cloud_model import CloudModel, Scope
@@ -31,6 +28,9 @@ from cloud_model.network.predictor import Predictor
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, PropertyInfo
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
 from cloud_model.training.metrics import calibration, scores
+from recipes.baselines import CURVE, MP20_GAP, PUBLISHED_LABEL, TEMPERATURES, curve_at, of_mp20
+from recipes.finetune import SPECTRA, build_predictor, load, scalar_targets
+from recipes.model_card import model_card
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 

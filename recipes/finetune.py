@@ -1,7 +1,7 @@
 """Fine-tune a pretrained encoder to all properties at once; one run makes one member of an ensemble.
 
-    python recipes/finetune.py DATA PRETRAINED RUN --seed 0
-    python recipes/finetune.py DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
+    python -m recipes.finetune DATA PRETRAINED RUN --seed 0
+    python -m recipes.finetune DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
 
 With teachers, the network also learns the mean of what these say of every crystal of the corpus. Interrupted runs
 resume.
@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from teachers import with_taught
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.encoder import EncoderConfig
@@ -26,6 +25,8 @@ from cloud_model.properties.catalogue import SCALARS, ScalarTarget
 from cloud_model.training.finetuning.network import Labels, finetune
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.initialise import initialise_tokens
+from recipes.prepare import elements_of
+from recipes.teachers import with_taught
 
 SPECTRA = 4
 LOGARITHMIC = {
@@ -38,13 +39,17 @@ LOGARITHMIC = {
     ),
     *("bulk_modulus", "shear_modulus", "bulk_modulus_mp", "shear_modulus_mp", "volume_per_atom"),
 }
-PRECISE = {
+PROBABILITIES = {"dynamic_stability"}
+WEIGHTS = {
     "formation_energy_per_atom": 10.0,
-    "formation_energy_2018": 10.0,
-    "formation_energy_wbm": 10.0,
+    "formation_energy_per_atom_2018": 6.0,
     "band_gap": 2.0,
+    "energy_above_hull_2018": 2.0,
+    "dynamic_stability": 2.0,
+    "thermal_conductivity": 1.5,
+    "thermal_expansion": 1.5,
 }
-"""Factors on the weights of those properties whose attainable error is a small part of their spread."""
+"""Instead of weights by scarcity: energies are to be known to a small part of their spread, the last two are rough."""
 NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
 
 
@@ -138,7 +143,7 @@ def scalar_targets(training: pd.DataFrame) -> dict[str, ScalarTarget]:
     return {
         name: ScalarTarget.fit(
             training[name].to_numpy(float),
-            "log10" if name in LOGARITHMIC else "identity",
+            "log10" if name in LOGARITHMIC else "logistic" if name in PROBABILITIES else "identity",
             minimum=0.0 if name == "band_gap" else None,
         )
         for name in [*SCALARS, *auxiliary]
@@ -155,17 +160,19 @@ def labels_of(rows: pd.DataFrame, scalars: list[str]) -> Labels:
 
 
 def task_weights(training: pd.DataFrame, scalars: list[str]) -> list[float]:
-    """Scarce labels weigh more, auxiliary ones half, and precise ones as `PRECISE` says instead of scarcity."""
+    """Scarce labels weigh more but for those of `WEIGHTS`, and auxiliary ones half."""
     counts = training[scalars].notna().sum()
     scarcity = np.minimum(np.sqrt(counts.max() / counts), 6.0)
-    return [float(PRECISE.get(name, scarcity[name])) * (1.0 if name in SCALARS else 0.5) for name in scalars]
+    return [float(WEIGHTS.get(name, scarcity[name])) * (1.0 if name in SCALARS else 0.5) for name in scalars]
 
 
 def repeats(training: pd.DataFrame) -> np.ndarray:
-    """Crystals with scarce labels are seen more often."""
-    twice = training[["debye_temperature", "refractive_index", "bulk_modulus_mp"]].notna().any(axis=1)
-    often = training.max_phonon_frequency.notna()
-    return np.select([often, twice], [4, 2], 1)
+    """Crystals with scarce labels are seen more often, and so are the elements, where energies begin."""
+    elements = np.array([len(elements_of(text)) == 1 for text in training.scope])
+    phonons = training[["max_phonon_frequency", "dynamic_stability"]].notna().any(axis=1)
+    thrice = training[["debye_temperature", "refractive_index"]].notna().any(axis=1)
+    twice = training.heat_capacity_jarvis.notna()
+    return np.select([phonons, elements, thrice, twice], [5, 5, 3, 2], 1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cloud_model.errors import DataError
 
-Transform = Literal["identity", "log10"]
+Transform = Literal["identity", "log10", "logistic"]
 Basis = Literal["atom", "cell", "crystal"]
 Array = NDArray[np.float64]
 
@@ -53,8 +53,9 @@ class ScalarTarget:
 
     Attributes
     ----------
-    transform : {'identity', 'log10'}
-        Applied to the property before it was normalised.
+    transform : {'identity', 'log10', 'logistic'}
+        Applied to the property before it was normalised. ``logistic`` is for a probability, whose labels are 0 and 1:
+        the output is the logarithm of its odds.
     location, scale : float
         Mean and standard deviation of the transformed training labels.
     minimum : float or None
@@ -80,6 +81,8 @@ class ScalarTarget:
             raise DataError(
                 "Labels", "are not all positive, so have no logarithm", "Train without the transform."
             )
+        if transform == "logistic":
+            return cls(transform=transform, location=0.0, scale=1.0)
         transformed = np.log10(labels) if transform == "log10" else labels
         deviation = float(np.nanstd(transformed))
         return cls(
@@ -90,17 +93,21 @@ class ScalarTarget:
         )
 
     def normalise(self, labels: Array) -> Array:
-        """Physical to normalised."""
+        """Physical to normalised; a probability stays as it is."""
         transformed = np.log10(labels) if self.transform == "log10" else labels
         return (transformed - self.location) / self.scale
 
     def physical(self, value: Array, error: Array) -> tuple[Array, Array]:
         """Normalised values and standard errors to physical ones.
 
-        Under a logarithm the standard error is that of first order, ``value * ln 10 * error``.
+        Under a logarithm the standard error is that of first order, ``value * ln 10 * error``. That of a probability
+        p is the deviation of the outcome, ``sqrt(p (1 - p))``.
         """
         value = self.location + self.scale * value
         error = self.calibration * self.scale * error
+        if self.transform == "logistic":
+            value = 1 / (1 + np.exp(-value))
+            return value, np.sqrt(value * (1 - value))
         if self.transform == "log10":
             value = 10.0**value
             error = np.log(10) * value * error
@@ -111,7 +118,13 @@ SCALARS: dict[str, PropertyInfo] = {
     "formation_energy_per_atom": PropertyInfo(
         unit="eV/atom",
         basis="atom",
-        description="Formation energy from the elements (PBE/PBE+U, MP corrections).",
+        description="Formation energy from the elements (PBE/PBE+U, MP corrections of 2020).",
+        theory="PBE+U",
+    ),
+    "formation_energy_per_atom_2018": PropertyInfo(
+        unit="eV/atom",
+        basis="atom",
+        description="The same with the corrections of the Materials Project before 2020, as in MatBench.",
         theory="PBE+U",
     ),
     "band_gap": PropertyInfo(
@@ -153,14 +166,25 @@ SCALARS: dict[str, PropertyInfo] = {
     "thermal_conductivity": PropertyInfo(
         unit="W/(m K)",
         basis="crystal",
-        description="Lattice thermal conductivity at 300 K (AFLOW AGL).",
+        description="Lattice thermal conductivity at 300 K in the Debye-Slack model of AFLOW AGL, which has silicon at "
+        "an eighth of experiment: for trends, not for values.",
         theory="AGL",
     ),
     "thermal_expansion": PropertyInfo(
         unit="1/K",
         basis="crystal",
-        description="Volume thermal expansion at 300 K (AFLOW AGL).",
+        description="Volume thermal expansion at 300 K in the Debye-Grueneisen model of AFLOW AGL, 1.5 to 6 times "
+        "experiment for common crystals: for trends, not for values.",
         theory="AGL",
+    ),
+    "volume_per_atom": PropertyInfo(
+        unit="A^3", basis="atom", description="Volume at rest (PBE).", theory="PBE"
+    ),
+    "dynamic_stability": PropertyInfo(
+        unit="",
+        basis="crystal",
+        description="Probability that the crystal has no imaginary phonon modes (DFPT).",
+        theory="DFPT",
     ),
 }
 """Scalar properties of the shipped checkpoints."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cloud_model.network.heads import Spectra
 from cloud_model.network.predictor import Output, Predictor, run_heads
@@ -155,13 +156,17 @@ class MultiTaskLoss(nn.Module):
         Of the scalar properties, shape (number of scalar properties,).
     heat_capacity_weight : float
         Of the heat capacity curve of a crystal.
+    probabilities : Tensor
+        Which scalar properties are probabilities; their loss is the cross entropy.
     """
 
     weights: Tensor
+    probabilities: Tensor
 
-    def __init__(self, weights: Tensor, heat_capacity_weight: float) -> None:
+    def __init__(self, weights: Tensor, heat_capacity_weight: float, probabilities: Tensor) -> None:
         super().__init__()
         self.register_buffer("weights", weights)
+        self.register_buffer("probabilities", probabilities)
         self.heat_capacity_weight = heat_capacity_weight
 
     def forward(self, output: Output, batch: Batch, size: int) -> Tensor:
@@ -169,7 +174,9 @@ class MultiTaskLoss(nn.Module):
         total = torch.zeros((), device=self.weights.device)
         if output.scalars is not None:
             known = ~batch.scalars.isnan()
-            residual = (output.scalars.value - batch.scalars.nan_to_num()).abs()
+            value, label = output.scalars.value, batch.scalars.nan_to_num()
+            entropy = functional.binary_cross_entropy_with_logits(value, label, reduction="none")
+            residual = torch.where(self.probabilities, entropy, (value - label).abs())
             likelihood = laplace_likelihood(residual.detach(), output.scalars.scale)
             total = total + ((residual + likelihood) * self.weights * known * batch.weights[:, None]).sum()
         if output.spectra is not None and (rows := ~batch.heat_capacities.isnan().all(1)).any():
@@ -270,7 +277,13 @@ def finetune(
             tokens=tokens,
             each=np.arange(len(tokens)) if repeats is None else np.repeat(np.arange(len(tokens)), repeats),
             labels=Batch.of(labels, _normalised(targets, labels.scalars), sample_weights),
-            criterion=MultiTaskLoss(torch.tensor(task_weights or [1.0] * len(targets)), heat_capacity_weight),
+            criterion=MultiTaskLoss(
+                torch.tensor(task_weights or [1.0] * len(targets)),
+                heat_capacity_weight,
+                torch.tensor(
+                    [target.transform == "logistic" for target in targets.values()], dtype=torch.bool
+                ),
+            ),
             targets=targets,
             validation=validation,
             tokens_per_batch=tokens_per_batch,
@@ -390,7 +403,8 @@ def errors(
             metrics[name] = float(np.nanmean(np.abs(predicted - label)))
             if target.transform == "log10":
                 metrics[f"log10({name})"] = float(np.nanmean(np.abs(np.log10(predicted) - np.log10(label))))
-            normalised = np.append(normalised, np.abs(value[:, i] - target.normalise(label)))
+            said = predicted if target.transform == "logistic" else value[:, i]
+            normalised = np.append(normalised, np.abs(said - target.normalise(label)))
     if output.spectra is not None:
         rows = ~np.isnan(labels.heat_capacities).all(1)
         spectra = Spectra(*(part[torch.from_numpy(rows)].double() for part in output.spectra))

@@ -1,0 +1,1 @@
+"""Measurements of accuracy and speed, whose results are in ``results``."""
