@@ -270,6 +270,18 @@ class CloudCalculator(Calculator):
         """Volume thermal expansion at 300 K, 1/K."""
         return self._get("thermal_expansion", atoms)
 
+    def get_formation_energy_per_atom_2018(self, atoms: Atoms | None = None) -> float:
+        """Energy of formation on the scale of the Materials Project before 2020, eV/atom."""
+        return self._get("formation_energy_per_atom_2018", atoms)
+
+    def get_volume_per_atom(self, atoms: Atoms | None = None) -> float:
+        """Predicted volume per atom, A^3, whatever the cell."""
+        return self._get("volume_per_atom", atoms)
+
+    def get_dynamic_stability(self, atoms: Atoms | None = None) -> float:
+        """Probability that there are no imaginary phonon modes."""
+        return self._get("dynamic_stability", atoms)
+
     def get_heat_capacity(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
         """Heat capacity at constant volume, J/(mol K) of cells, or J/(mol-atom K)."""
         return self._get_vibrational("heat_capacity", atoms, per_atom)
