@@ -29,7 +29,7 @@ import spglib
 from ase.geometry import cellpar_to_cell
 from scipy.spatial.transform import Rotation
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudWarning
 from cloud_model.scope.string import scopes

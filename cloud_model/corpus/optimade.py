@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cloud_model.crystal.conversions import Crystal, disordered
+from cloud_model.crystal.conversions import disordered
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudError, CrystalError, DataError
 

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from cloud_model.corpus.optimade import optimade_records
-from cloud_model.crystal.conversions import Crystal, from_pymatgen_dict
+from cloud_model.crystal.conversions import from_pymatgen_dict
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.databases import database_rows
 from cloud_model.crystal.files import MAX_BYTES, read_crystal
 from cloud_model.errors import CloudError, CrystalError, DataError, first_line

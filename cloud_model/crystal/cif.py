@@ -18,7 +18,8 @@ from math import cos, radians, sin, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.crystal.conversions import Crystal, disordered, from_pymatgen
+from cloud_model.crystal.conversions import disordered, from_pymatgen
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.crystal.symmetry_operations import Operations, named_space_group, read_operations
 from cloud_model.errors import CrystalError, first_line

@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cloud_model.crystal.cif import read_cif
-from cloud_model.crystal.conversions import Crystal, from_ase, from_pymatgen, from_pymatgen_dict
+from cloud_model.crystal.conversions import from_ase, from_pymatgen, from_pymatgen_dict
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.prechecks import check_format
 from cloud_model.errors import CrystalError, first_line
 

@@ -21,7 +21,8 @@ from functools import cache, partial
 from itertools import chain
 from typing import Any, Literal, get_args
 
-from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ELEMENT_RANK, SYMBOLS
 from cloud_model.crystal.files import read_crystal
 from cloud_model.crystal.formula import reduced_formula

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.bounded_cache import Memory
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
 from cloud_model.scope.space_groups import space_group

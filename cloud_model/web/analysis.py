@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.crystal.files import read_crystal
 from cloud_model.crystal.formula import reduced_formula

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.element_data import colour, covalent_radii
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import read_crystal
 from cloud_plugins.phonopy.spectrum import Array
 

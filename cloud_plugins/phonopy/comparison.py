@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.display.plots import density_of_states_figure, heat_capacity_figure
 from cloud_model.errors import ArgumentError
 from cloud_model.physics import debye

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import read_bytes
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
 from cloud_plugins.phonopy import brillouin

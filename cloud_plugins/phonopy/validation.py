@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.cells import composition, formula, to_crystal

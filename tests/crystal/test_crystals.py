@@ -13,7 +13,8 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
-from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import CloudWarning, CrystalError, DisorderedCrystalError
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
 
 
 def permuted(crystal: Crystal, rng: np.random.Generator) -> Crystal:

@@ -12,7 +12,8 @@ from ase import Atoms
 from ase.spacegroup import crystal
 
 from cloud_model import Scope
-from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import CrystalError
 from cloud_model.scope.space_groups import ENANTIOMORPHS, space_group, without_hand
 

@@ -16,7 +16,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cloud_model import Scope
-from cloud_model.crystal.conversions import Crystal, from_object
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
 from cloud_model.scope.symmetry import (
     FOUND,
