@@ -23,9 +23,9 @@ from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudError, CrystalError, ScopeError
 from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
+from cloud_model.scope.string import round_fraction, scopes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-from cloud_model.scope.string import round_fraction, scopes
 
 SALT = bulk("NaCl", "rocksalt", 5.64)
 CUBIC = "1 6 a O D D a D O D b O O O c O O O d O O O e O O O 0"
