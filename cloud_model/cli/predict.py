@@ -5,44 +5,43 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from math import isnan, nan
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloud_model.cli import options
 from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
-from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
+from cloud_model.cli.output import console, print_csv, print_json
 from cloud_model.errors import CloudError, CloudWarning
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cloud_model.model import CloudModel
     from cloud_model.scope.string import Scope
-
-_COLUMNS = 3  # more properties than this run down the table, not across it
-_COLUMN_WIDTH = 19  # of a value and its error
-_NAME_WIDTH = 56  # of a property and its unit
 
 
 @click.command()
 @options.inputs
 @options.properties
+@click.option("--all", "show_all", is_flag=True, help="All properties in tables of several crystals too.")
 @options.temperatures
 @options.model
 @options.output_format
 def predict(
     inputs: Sequence[str],
     properties: Sequence[str],
+    show_all: bool,
     temperatures: Sequence[float],
     model: str | None,
     output_format: str,
 ) -> int:
     """Predict properties of crystals.
 
-    Each comes with its standard error. Thermodynamic properties are those at 300 K, or at each --temperature:
-    JSON, one list with an object a crystal, then has lists of values; CSV and tables have a row a temperature.
+    Each comes with its standard error, which counts against the theory that the property was calculated with, not
+    against experiment. Of several crystals a table shows the common properties; --property and --all show others.
+    JSON and CSV hold all properties, and what was read of each crystal.
+
+    Thermodynamic properties are those at 300 K, or at each --temperature. JSON, one list with an object a crystal,
+    then has lists of values; CSV and tables have a row for each temperature.
 
     \b
     Examples:
@@ -62,7 +61,7 @@ def predict(
     elif output_format == "csv":
         print_csv(row for record in records for row in _rows(record))
     else:
-        _print_tables(records, loaded, names)
+        _print_tables(records, loaded, names, not (properties or show_all))
     return report.exit_code
 
 
@@ -83,14 +82,18 @@ def _records(
         tables = [_predict(model, described, names, temperature) for temperature in temperatures]
         predictions = zip(*tables, strict=True)
         for source, scope in zip(sources, scopes, strict=True):
-            failed = isinstance(scope, CloudError)
-            rows = [missing | {"error": str(scope)}] * len(tables) if failed else next(predictions)
+            if isinstance(scope, CloudError):
+                read = dict.fromkeys(("formula", "space_group", "n_atoms"))
+                rows = [missing | {"error": str(scope)}] * len(tables)
+            else:
+                read = {name: getattr(scope, name) for name in ("formula", "space_group", "n_atoms")}
+                rows = next(predictions)
             error = rows[0]["error"]
             if error:
                 report.failed(source, error)
             elif rows[0].get("out_of_domain"):
                 click.echo(f"{source.name}: out of the domain of training, so not to be trusted", err=True)
-            yield {"input": source.name, **_over_temperature(temperatures, rows)}
+            yield {"input": source.name, **read, **_over_temperature(temperatures, rows)}
 
 
 def _predict(
@@ -130,38 +133,20 @@ def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {name: value[i] if isinstance(value, list) else value for name, value in record.items()}
 
 
-def _print_tables(records: Iterable[dict[str, Any]], model: CloudModel, names: Sequence[str]) -> None:
-    """Print few properties as columns, many as rows with the crystals side by side."""
+def _print_tables(
+    records: Iterable[dict[str, Any]], model: CloudModel, names: Sequence[str], common: bool
+) -> None:
+    """Print one crystal as a list of its properties, several as a row each."""
+    from cloud_model.cli.prediction_tables import COMMON, print_crystal, print_crystals
+
     screen = console()
-    rows = (row for record in records if not record["error"] for row in _rows(record))
-    if len(names) <= _COLUMNS:
-        for group in batched(rows, CHUNK):
-            screen.print(_crystals_down(group, _units(model, names)))
-        return
-    for group in batched(rows, max(1, (screen.width - _NAME_WIDTH) // _COLUMN_WIDTH)):
-        screen.print(_crystals_across(group, _units(model, names)))
-
-
-def _units(model: CloudModel, names: Sequence[str]) -> dict[str, str]:
-    return {name: model.properties[name].unit for name in names}
-
-
-def _crystals_down(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:
-    table = new_table("crystal", "K", *(f"{name}\n{unit}" for name, unit in units.items()))
-    for row in rows:
-        table.add_row(row["input"], f"{row['temperature']:g}", *(_cell(row, name) for name in units))
-    return table
-
-
-def _crystals_across(rows: Sequence[dict[str, Any]], units: dict[str, str]) -> Table:
-    crystals = [f"{Path(row['input']).name}\n{row['temperature']:g} K" for row in rows]
-    table = new_table("property", "unit", *crystals)
-    for column in table.columns[:2]:
-        column.no_wrap = True
-    for name, unit in units.items():
-        table.add_row(name, unit, *(_cell(row, name) for row in rows))
-    return table
-
-
-def _cell(row: dict[str, Any], name: str) -> str:
-    return uncertain(row[name], row[f"{name}_std"])
+    crystals = ([*_rows(record)] for record in records if not record["error"])
+    for group in batched(crystals, CHUNK):
+        shown = names
+        if common and len(group) > 1:
+            shown = [name for name in COMMON if name in names] or names
+        properties = {name: model.properties[name] for name in shown}
+        if len(group) == 1:
+            print_crystal(screen, group[0], properties)
+        else:
+            print_crystals(screen, [row for rows in group for row in rows], properties)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import floor, isnan, log10
 
 
 def uncertain(value: float, error: float) -> str:
-    """Write a number with its standard error, as in ``1.20±0.15``; nothing for a missing one."""
+    """Write a number with its standard error, as in ``1.20±0.15``; nothing for a missing one.
+
+    The error has two digits, and the number as many decimals. An error as large as the number leaves one digit of
+    either, as in ``40±40``: little more than the order of magnitude is known.
+    """
     from uncertainties import ufloat
 
     if isnan(value):
         return ""
-    return f"{ufloat(value, error):.2uP}" if error > 0 else f"{value:.4g}"
+    if not error > 0:
+        return f"{value:.4g}"
+    digits = 1 if error >= abs(value) else 2
+    if not 1e-3 <= max(abs(value), error) < 1e6:
+        return f"{ufloat(value, error):.{digits}uP}"
+    decimals = digits - 1 - floor(log10(error))
+    number, bar = (f"{round(part, decimals):.{max(decimals, 0)}f}" for part in (value, error))
+    return f"{number}±{bar}"

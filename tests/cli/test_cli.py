@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import os
 import subprocess
 import sys
@@ -57,6 +58,8 @@ def test_json_is_one_list_with_an_object_a_crystal(predict, tiny_model):
     frame = tiny_model.predict([NACL, SI])
     assert [record.pop("input") for record in records] == [NACL, SI]
     assert [record.pop("temperature") for record in records] == [300, 300]
+    read = [[record.pop(name) for name in ("formula", "space_group", "n_atoms")] for record in records]
+    assert read == [["NaCl", 225, 8], ["Si", 227, 8]]
     assert [list(record) for record in records] == [list(frame)] * 2
     pd.testing.assert_frame_equal(pd.DataFrame(records), frame)
 
@@ -84,8 +87,43 @@ def test_csv_has_a_row_for_each_crystal_and_temperature(predict):
 def test_tables_name_crystals_properties_and_units(predict, properties):
     result = predict(NACL, *properties)
     assert result.exit_code == 0
-    assert {"band_gap", "eV"} < set(result.stdout.split())
+    assert "NaCl.cif: NaCl, Fm-3m (225), 8 atoms in the cell" in result.stdout
+    assert {"band_gap", "eV", "PBE"} < set(result.stdout.split())
     assert "±" in result.stdout
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.usefixtures("narrow")
+def test_several_crystals_have_a_row_each_within_80_columns():
+    lines = run("predict", EXAMPLES / "*.cif").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line.split() for line in lines if ".cif" in line}
+    assert len(rows) == len([*EXAMPLES.glob("*.cif")])
+    assert rows["TiO2.cif"][1:4] == ["TiO2", "P4_2/mnm", "6"]
+    assert all(re.fullmatch(r"\S+±\S+", value) for row in rows.values() for value in row[4:])
+
+
+def test_only_what_depends_on_temperature_stands_under_one(predict):
+    arguments = ("-p", "band_gap", "-p", "heat_capacity", "-T", 100, "-T", 300)
+    rows = [line.split() for line in predict(NACL, SI, *arguments).stdout.splitlines() if "NaCl.cif" in line]
+    gap, cold, warm = (row[4:] for row in rows)
+    assert len(gap) == 1
+    assert (cold[0], warm[0]) == ("100", "300")
+    one = predict(NACL, *arguments).stdout
+    assert one.index("band_gap") < one.index("heat")
+    assert one.count("band_gap") == 1
+
+
+def test_many_properties_continue_in_further_tables(predict):
+    few = predict(NACL, SI).stdout
+    everything = predict(NACL, SI, "--all").stdout
+    assert "shear" not in few
+    assert "shear" in everything
+    assert everything.count("SCOPE") == 0
 
 
 @pytest.mark.parametrize("output_format", ["table", "json", "csv"])
@@ -176,7 +214,7 @@ def test_standard_input_may_be_scope_strings(predict):
     result = predict("-", "-p", "band_gap", "-f", "csv", stdin=f"{NACL_SITES}\n\nno | scope | string\n")
     assert result.exit_code == 1
     assert "stdin:3" in result.stderr
-    assert result.stdout.splitlines()[1].startswith("stdin:1,300.0,")
+    assert result.stdout.splitlines()[1].startswith("stdin:1,NaCl,225,,300.0,")
 
 
 def test_files_of_scope_strings_have_a_crystal_a_line(predict, tmp_path):
