@@ -31,9 +31,10 @@ from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.heads import Spectra, property_features
+from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Output, Predictor, run_batched, run_heads
 from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
+from cloud_model.physics.mixture import Spectra
 from cloud_model.properties.catalogue import SCALARS, ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
 from cloud_model.training.baselines import composition_features, symmetry_features
@@ -383,9 +384,7 @@ def mean_output(outputs: Sequence[Output]) -> Output:
     mean = type(scalars[0])(*(torch.stack(parts).mean(0) for parts in zip(*scalars, strict=True)))
     if not spectra:
         return Output(mean, None)
-    theta, weights, spread = zip(*spectra, strict=True)
-    joined = Spectra(torch.cat(theta, 1), torch.cat(weights, 1) / len(spectra), torch.stack(spread).mean(0))
-    return Output(mean, joined)
+    return Output(mean, Spectra.together(spectra))
 
 
 def uncounted(tokens: Tokens) -> Tokens:

@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from cloud_model.network.heads import Spectra
 from cloud_model.network.predictor import Output
+from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
-from cloud_model.training.finetuning.network import mixture_heat_capacity
 
 SHOWN = {
     "formation_energy_per_atom": "E_f, eV/atom",
@@ -41,10 +40,10 @@ def output_errors(
     if output.spectra is not None:
         known = validation.heat_capacities.notna().to_numpy()
         rows = torch.from_numpy(np.flatnonzero(known))
-        spectra = Spectra(*(part[rows].double() for part in output.spectra))
+        spectra = output.spectra.each(lambda part: part[rows].double())
         grid = np.stack(validation.temperatures[known].to_list())
         label = np.stack(validation.heat_capacities[known].to_list())
-        error = np.abs(mixture_heat_capacity(spectra, torch.from_numpy(grid)).numpy() - label).mean(0)
+        error = np.abs(DebyeMixture(spectra, torch.from_numpy(grid)).heat_capacity.numpy() - label).mean(0)
         found |= {f"heat_capacity({T:g} K)": float(e) for T, e in zip(grid[0], error, strict=True)}
     return found
 

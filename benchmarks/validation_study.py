@@ -163,7 +163,7 @@ def compare(
                 "mae": result.mae,
                 "debye_floor": result.debye_floor,
                 "harmonic": result.harmonic_heat_capacity[chosen].tolist(),
-                "cloud": result.cloud.heat_capacity[chosen].tolist(),
+                "cloud": result.cloud.heat_capacity_per_atom[chosen].tolist(),
                 "one_debye_temperature": result.debye_floor_heat_capacity[chosen].tolist(),
             }
         )

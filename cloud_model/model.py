@@ -28,12 +28,12 @@ from cloud_model.errors import (
     CloudWarning,
     PropertyError,
 )
-from cloud_model.network.heads import Spectra, atom_pool, mean_pool
+from cloud_model.network.heads import atom_pool, mean_pool
 from cloud_model.network.predictor import run_batched, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
-from cloud_model.physics.debye import DebyeSolid
-from cloud_model.physics.thermodynamics import Thermodynamics
-from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
+from cloud_model.physics.mixture import DebyeMixture, Spectra
+from cloud_model.physics.thermodynamics import QUANTITIES, Thermodynamics
+from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.scope.string import Scope, scopes
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ _POOLING: dict[str, Callable[[Tensor, TokenBatch], Tensor]] = {
     "cls": lambda hidden, _: hidden[:, 0],
 }
 _REMEMBERED = 8192  # SCOPE strings whose predictions, or embeddings, are kept
-_STEP = 1e-3  # relative change of the Debye temperatures for the derivative behind an error bar
 
 # The threads of torch do not survive a fork; a child that waited for them would wait forever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
@@ -70,27 +69,8 @@ class _Outputs(NamedTuple):
     debye_temperatures: Array  # K, (n, members * spectra)
     weights: Array  # (n, members * spectra)
     spread: Array  # (n, 1)
+    floor: Array  # (n, 1)
     distance: Array  # from the training crystals, (n, 1)
-
-
-class _Mixtures:
-    """Thermodynamic functions of crystals, which are mixtures of Debye spectra, and their standard errors.
-
-    The error is what a common relative error of all Debye temperatures of a crystal makes of it.
-    """
-
-    def __init__(self, found: _Outputs, temperature: float | Array) -> None:
-        factors = np.array([1 - _STEP, 1.0, 1 + _STEP])[:, None, None]
-        theta = torch.from_numpy(found.debye_temperatures * factors)
-        self._solids = DebyeSolid(theta, torch.as_tensor(temperature, dtype=torch.float64))
-        self._weights = found.weights
-        self._spread = found.spread[:, 0]
-
-    def __call__(self, function: str) -> tuple[Array, Array]:
-        """Value and standard error of a function of `DebyeSolid`."""
-        terms: Array = getattr(self._solids, function).numpy()
-        below, value, above = (self._weights * terms).sum(axis=2)
-        return value, np.abs(above - below) / (2 * _STEP) * self._spread
 
 
 class CloudModel:
@@ -120,7 +100,7 @@ class CloudModel:
     >>> model.predict(rock_salts, ["bulk_modulus"])["bulk_modulus"].round()  # GPa  # doctest: +SKIP
     >>> model.embed(rock_salts).shape == (2, model.embedding_size)
     True
-    >>> model.thermodynamics(rock_salts[1], [0, 300]).heat_capacity[0]  # J/(mol-atom K)
+    >>> model.thermodynamics(rock_salts[1], [0, 300]).heat_capacity_per_atom[0]  # J/(mol-atom K)
     np.float64(0.0)
     """
 
@@ -362,9 +342,8 @@ class CloudModel:
         if is_collection(crystal):
             raise ArgumentError("crystal", "is a collection", "Give one crystal.")
         good, _ = self._read(crystal, "raise")
-        found = self._outputs([good[0]])
-        _, error = _Mixtures(found, grid[:, None])("heat_capacity")
-        return Thermodynamics(grid, found.debye_temperatures[0], found.weights[0], good[0].n_atoms, error)
+        theta, weights, spread, floor = (part[0].numpy() for part in self._spectra([good[0]]))
+        return Thermodynamics(grid, theta, weights, good[0].n_atoms, float(spread), float(floor))
 
     def spectra(self, crystals: Any) -> Spectra:
         """Predict the mixture of Debye spectra of each crystal, all that `thermodynamics` is made of.
@@ -386,9 +365,7 @@ class CloudModel:
         """
         self._require_thermodynamics()
         good, _ = self._read(crystals, "raise")
-        found = self._outputs(list(good.values()))
-        parts = found.debye_temperatures, found.weights, found.spread[:, 0]
-        return Spectra(*map(torch.from_numpy, parts))
+        return self._spectra(list(good.values()))
 
     def _require_thermodynamics(self) -> None:
         if not self.checkpoint.config.spectra:
@@ -446,14 +423,17 @@ class CloudModel:
         found = self._outputs(crystals)
         n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
-        mixtures = _Mixtures(found, temperature)
-        functions = dict.fromkeys(name.removesuffix("_per_atom") for name in names if name in THERMODYNAMICS)
-        vibrational = {name: mixtures(name.removeprefix("vibrational_")) for name in functions}
+        mixture = DebyeMixture(_spectra(found), temperature)
+        functions = {QUANTITIES[name].function for name in names if name in QUANTITIES}
+        curves = {
+            function: (getattr(mixture, function).numpy(), mixture.standard_error(function).numpy())
+            for function in functions
+        }
         columns: dict[str, Array] = {}
         for name in names:
-            if name in THERMODYNAMICS:
-                value, error = vibrational[name.removesuffix("_per_atom")]
-                factor = n_atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
+            if name in QUANTITIES:
+                value, error = curves[QUANTITIES[name].function]
+                factor = n_atoms if QUANTITIES[name].basis == "cell" else 1.0
                 columns[name], columns[f"{name}_std"] = factor * value, factor * error
             else:
                 i = scalars.index(name)
@@ -462,10 +442,13 @@ class CloudModel:
             columns["out_of_domain"] = (found.distance[:, 0] > 1).astype(float)
         return columns
 
+    def _spectra(self, crystals: Sequence[_Described]) -> Spectra:
+        return _spectra(self._outputs(crystals))
+
     def _outputs(self, crystals: Sequence[_Described]) -> _Outputs:
         scalars = len(self.checkpoint.config.targets)
         spectra = self.checkpoint.config.spectra * len(self.checkpoint.members)
-        ends = np.cumsum([scalars, scalars, spectra, spectra, 1, 1])
+        ends = np.cumsum([scalars, scalars, spectra, spectra, 1, 1, 1])
         rows = self._rows("heads", crystals, self._run_heads, width=ends[-1])
         return _Outputs(*np.split(rows, ends[:-1], axis=1))
 
@@ -502,19 +485,15 @@ class CloudModel:
             mean, scale = means.mean(0), np.sqrt((scales**2).mean(0) + means.var(0))
             pairs = [t.physical(mean[:, i], scale[:, i]) for i, t in enumerate(config.targets.values())]
             values, errors = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
+        parts = [output.spectra.each(Tensor.double) for output in outputs if output.spectra is not None]
         theta = weights = np.empty((len(tokens), 0))
-        spread = np.zeros(len(tokens))
-        spectra = [output.spectra for output in outputs if output.spectra is not None]
-        if spectra:
-            theta = np.concatenate([part.debye_temperatures.double().numpy() for part in spectra], axis=1)
-            weights = np.concatenate([part.weights.double().numpy() for part in spectra], axis=1)
-            weights /= weights.sum(axis=1, keepdims=True)
-            spread = config.spread_calibration * np.mean(
-                [part.spread.double().numpy() for part in spectra], axis=0
-            )
+        spread = floor = np.zeros(len(tokens))
+        if parts:
+            spectra = Spectra.together(parts).calibrated(config.spread_calibration)
+            theta, weights, spread, floor = (part.numpy() for part in spectra)
         distances = [output.distance.double().numpy() for output in outputs if output.distance is not None]
         distance = np.mean(distances, axis=0) if distances else np.zeros(len(tokens))
-        return np.column_stack([values, errors, theta, weights, spread, distance])
+        return np.column_stack([values, errors, theta, weights, spread, floor, distance])
 
     def _pool(self, tokens: Sequence[Tokens], pooling: Pooling) -> NDArray[np.float32]:
         """Pooled hidden states of the networks, side by side."""
@@ -525,6 +504,11 @@ class CloudModel:
             ]
 
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
+
+
+def _spectra(found: _Outputs) -> Spectra:
+    parts = found.debye_temperatures, found.weights, found.spread[:, 0], found.floor[:, 0]
+    return Spectra(*map(torch.from_numpy, parts))
 
 
 @lru_cache(maxsize=8)

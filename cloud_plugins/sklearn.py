@@ -25,10 +25,10 @@ from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError
 from cloud_model.model import CloudModel, Pooling
 from cloud_model.network.tokenizer import Tokens
-from cloud_model.physics import debye
+from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
 from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
-from cloud_model.training.finetuning.network import Labels, mixture
+from cloud_model.training.finetuning.network import Labels
 
 ModelName = str | os.PathLike[str] | CloudModel | None
 Array = NDArray[np.float64]
@@ -313,7 +313,7 @@ class CloudDebyeRegressor(_FineTunedRegressor):
         check_is_fitted(self)
         crystals, kelvin = _samples(X, temperatures)
         grid = torch.from_numpy(kelvin.reshape(len(crystals), -1))
-        predicted: Array = mixture(debye.heat_capacity, self.model_.spectra(crystals), grid).numpy()
+        predicted: Array = DebyeMixture(self.model_.spectra(crystals), grid).heat_capacity.numpy()
         return predicted.reshape(kelvin.shape)
 
     def score(

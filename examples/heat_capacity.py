@@ -34,8 +34,8 @@ for formula, points in curves:
     predicted = model.thermodynamics(HERE / f"{formula}.cif", cold.temperature)
     values = zip(
         cold.temperature,
-        predicted.heat_capacity,
-        predicted.heat_capacity_std,
+        predicted.heat_capacity_per_atom,
+        predicted.heat_capacity_per_atom_std,
         cold.heat_capacity,
         strict=True,
     )
@@ -46,9 +46,13 @@ with style():
     figure, panels = plt.subplots(2, 2, figsize=(7.2, 5.2), sharex=True, sharey=True)
     for axes, (formula, points) in zip(panels.flat, curves, strict=True):
         curve = model.thermodynamics(HERE / f"{formula}.cif", TEMPERATURES)
-        low, high = (curve.heat_capacity + sign * curve.heat_capacity_std for sign in (-1, 1))
+        low, high = (
+            curve.heat_capacity_per_atom + sign * curve.heat_capacity_per_atom_std for sign in (-1, 1)
+        )
         axes.axhline(3 * R, color="0.5", linestyle=":", linewidth=1, label="3R")
-        axes.plot(TEMPERATURES, curve.heat_capacity, color=CLOUD_COLOUR, label="CLOUD, constant volume")
+        axes.plot(
+            TEMPERATURES, curve.heat_capacity_per_atom, color=CLOUD_COLOUR, label="CLOUD, constant volume"
+        )
         axes.fill_between(
             TEMPERATURES, low, high, color=CLOUD_COLOUR, alpha=0.3, linewidth=0, label="standard error"
         )

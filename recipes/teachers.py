@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
+from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
-from cloud_model.training.finetuning.network import Labels, mixture_heat_capacity
+from cloud_model.training.finetuning.network import Labels
 
 TAUGHT_WEIGHT = 0.5
 """Weight of a crystal without labels, where one with labels weighs one."""
@@ -48,9 +49,7 @@ def taught_labels(
         scalars.append(output.scalars.value.double().numpy())
         parts = zip(*(part.double().split(BATCH) for part in output.spectra), strict=True)
         spectra = [type(output.spectra)(*part) for part in parts]
-        curves.append(
-            torch.cat([mixture_heat_capacity(s, grid.expand(len(s.spread), -1)) for s in spectra]).numpy()
-        )
+        curves.append(torch.cat([DebyeMixture(s, grid).heat_capacity for s in spectra]).numpy())
     mean = np.mean(scalars, axis=0)
     physical = [target.physical(mean[:, i], mean[:, i])[0] for i, target in enumerate(targets.values())]
     return Labels(np.stack(physical, 1), np.tile(temperatures, (len(mean), 1)), np.mean(curves, axis=0))

@@ -75,12 +75,8 @@ def _print_table(frame: pd.DataFrame, name: str) -> None:
     }
     table = new_table("K", *columns.values(), title=name)
     for row in frame.to_dict("records"):
-        heat_capacity, *others = columns
-        error = row[f"{heat_capacity}_std"]
         table.add_row(
-            f"{row['temperature']:g}",
-            uncertain(row[heat_capacity], error),
-            *(f"{row[column]:.5g}" for column in others),
+            f"{row['temperature']:g}", *(uncertain(row[name], row[f"{name}_std"]) for name in columns)
         )
     console().print(table)
 
@@ -101,7 +97,7 @@ def _draw(curve: Thermodynamics) -> None:
 
     lines: Any = plot_to_string(
         xs=[curve.temperatures, curve.temperatures],
-        ys=[curve.heat_capacity, 0 * curve.temperatures + 3 * R],
+        ys=[curve.heat_capacity_per_atom, 0 * curve.temperatures + 3 * R],
         lines=True,
         color=False,
         title="Heat capacity, J/(mol-atom K), under the line of 3R",

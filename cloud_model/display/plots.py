@@ -154,10 +154,12 @@ def _draw_curves(
         axes.plot(T, harmonic, color=HARMONIC_COLOUR, label="harmonic phonons")
     if debye_floor is not None:
         axes.plot(T, debye_floor, color=FLOOR_COLOUR, linestyle="--", label="best single Debye temperature")
-    axes.plot(T, cloud.heat_capacity, color=CLOUD_COLOUR, label="CLOUD")
-    if cloud.heat_capacity_std is not None:
-        low, high = (cloud.heat_capacity + sign * cloud.heat_capacity_std for sign in (-1, 1))
-        axes.fill_between(T, low, high, color=CLOUD_COLOUR, alpha=0.2, linewidth=0)
+    axes.plot(T, cloud.heat_capacity_per_atom, color=CLOUD_COLOUR, label="CLOUD")
+    if not np.isnan(error := cloud.heat_capacity_per_atom_std).any():
+        low, high = (cloud.heat_capacity_per_atom + sign * error for sign in (-1, 1))
+        axes.fill_between(
+            T, low, high, color=CLOUD_COLOUR, alpha=0.2, linewidth=0, label="one standard error"
+        )
     if experiment is not None:
         axes.plot(*experiment, "o", color=EXPERIMENT_COLOUR, markerfacecolor="none", label="experiment")
     axes.set(ylabel="Heat capacity (J/(mol-atom K))", ylim=(0, None))
@@ -170,5 +172,5 @@ def _draw_differences(
     axes.axhline(0, color=HARMONIC_COLOUR, linewidth=1)
     if debye_floor is not None:
         axes.plot(cloud.temperatures, np.subtract(debye_floor, harmonic), color=FLOOR_COLOUR, linestyle="--")
-    axes.plot(cloud.temperatures, np.subtract(cloud.heat_capacity, harmonic), color=CLOUD_COLOUR)
+    axes.plot(cloud.temperatures, np.subtract(cloud.heat_capacity_per_atom, harmonic), color=CLOUD_COLOUR)
     axes.set_ylabel("Difference\n(J/(mol-atom K))")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cloud_model.network.tokenizer import TokenBatch
+from cloud_model.physics.mixture import FLOOR, Spectra
 
 HEAD_SIZE = 128
 
@@ -19,24 +20,6 @@ class Prediction(NamedTuple):
 
     value: Tensor
     scale: Tensor
-
-
-class Spectra(NamedTuple):
-    """A mixture of Debye spectra for each crystal of a batch.
-
-    Attributes
-    ----------
-    debye_temperatures : Tensor
-        K, shape (batch, spectra).
-    weights : Tensor
-        Not negative, summing to one over the spectra, shape (batch, spectra).
-    spread : Tensor
-        Relative standard error common to all Debye temperatures of a crystal, shape (batch,).
-    """
-
-    debye_temperatures: Tensor
-    weights: Tensor
-    spread: Tensor
 
 
 def mean_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
@@ -129,4 +112,5 @@ class ThermodynamicsHead(nn.Module):
         logits, positions = self.output(hidden).float().chunk(2, dim=-1)
         log_ratio = self.RANGE * torch.tanh((positions + self.offsets) / self.RANGE)
         spread = self.spread(hidden.detach()).float().squeeze(-1).clamp(-8, 2).exp()
-        return Spectra(self.REFERENCE * log_ratio.exp(), logits.softmax(-1), spread)
+        floor = torch.full_like(spread, FLOOR)
+        return Spectra(self.REFERENCE * log_ratio.exp(), logits.softmax(-1), spread, floor)

@@ -16,12 +16,12 @@ from cloud_model.network.encoder import Encoder, EncoderConfig
 from cloud_model.network.heads import (
     Prediction,
     ScalarHeads,
-    Spectra,
     ThermodynamicsHead,
     atom_pool,
     property_features,
 )
 from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.physics.mixture import Spectra
 
 TOKENS_PER_BATCH = 1024
 """Few enough that the C library keeps the memory of hidden states for the next batch."""
@@ -168,6 +168,6 @@ def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
     parts = iter(run_batched(heads, tokens) if any_head else [])
     return Output(
         Prediction(*islice(parts, 2)) if predictor.scalars else None,
-        Spectra(*islice(parts, 3)) if predictor.thermodynamics else None,
+        Spectra(*islice(parts, 4)) if predictor.thermodynamics else None,
         next(parts) if predictor.domain else None,
     )

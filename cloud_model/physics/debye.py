@@ -33,18 +33,18 @@ R = 8.31446261815324  # J/(mol K), exact in the SI
 _SWITCH = 2.0  # the x at which one series hands over to the other; either is exact to rounding there
 _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
 
-# E(x) = sum_n e_n x^2n with e_n = 3 B_2n / ((2n)! (2n + 3)), and C_v / 3R = E - x E'
+# E(x) = sum_n e_n x^2n with e_n = 3 B_2n / ((2n)! (2n + 3)), C_v / 3R = E - x E', and the slope of that over ln x
 _N = torch.arange(18, dtype=torch.float64)
 _E = torch.cat([torch.ones(1, dtype=torch.float64), -6 * torch.special.zeta(2 * _N[1:], 1.0)])
 _E[1:] *= (-1) ** _N[1:] / ((2 * _N[1:] + 3) * (2 * math.pi) ** (2 * _N[1:]))
-_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E], dim=1)
+_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E, 2 * _N * (1 - 2 * _N) * _E], dim=1)
 
 _K = torch.arange(1, 21, dtype=torch.float64)
 _POLYLOGARITHMS = torch.stack([9 / _K**2, 18 / _K**3, 18 / _K**4], dim=1)
 
 
 class DebyeSolid:
-    """The four functions of one Debye solid, which share one evaluation of the integral.
+    """The functions of one Debye solid, which share one evaluation of the integral.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class DebyeSolid:
         return _cold_debye(self._y)
 
     @cached_property
-    def _warm(self) -> tuple[Tensor, Tensor]:
+    def _warm(self) -> tuple[Tensor, Tensor, Tensor]:
         return _even_series(self._x)
 
     @property
@@ -71,14 +71,22 @@ class DebyeSolid:
         """Heat capacity at constant volume, J/(mol-atom K)."""
         debye, x, _ = self._cold
         bosons = torch.exp(-x) / -torch.expm1(-x)
-        _, warm = self._warm
+        _, warm, _ = self._warm
         return R * torch.where(self._hot, 3 * warm, 12 * debye - 9 * x * bosons)
+
+    @property
+    def heat_capacity_slope(self) -> Tensor:
+        """Derivative of the heat capacity with respect to the logarithm of theta, J/(mol-atom K)."""
+        debye, x, _ = self._cold
+        bosons = torch.exp(-x) / -torch.expm1(-x)
+        cold = 9 * x * bosons * (3 - x / torch.expm1(-x)) - 36 * debye
+        return R * torch.where(self._hot, 3 * self._warm[2], cold)
 
     @property
     def internal_energy(self) -> Tensor:
         """Vibrational internal energy, zero-point energy included, J/mol-atom."""
         debye, _, _ = self._cold
-        warm, _ = self._warm
+        warm, _, _ = self._warm
         return R * torch.where(self._hot, 3 * self.T * warm, self.theta * (9 / 8 + 3 * self._y * debye))
 
     @property
@@ -168,11 +176,11 @@ def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Te
     return hot, theta / torch.where(hot, T, theta), torch.where(hot, theta, T) / theta
 
 
-def _even_series(x: Tensor) -> tuple[Tensor, Tensor]:
-    """E(x), and the heat capacity over 3R, for small x."""
+def _even_series(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """E(x), and the heat capacity and its slope over 3R, for small x."""
     powers = (x * x)[..., None] ** _N.to(x)
-    energy, heat_capacity = (powers @ _EVEN_SERIES.to(x)).unbind(-1)
-    return energy, heat_capacity
+    energy, heat_capacity, slope = (powers @ _EVEN_SERIES.to(x)).unbind(-1)
+    return energy, heat_capacity, slope
 
 
 def _cold_debye(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

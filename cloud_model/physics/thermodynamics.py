@@ -1,30 +1,77 @@
-"""Vibrational thermodynamics of a mixture of Debye spectra."""
+"""Vibrational thermodynamics of one crystal over temperature."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from cloud_model.errors import PropertyError
 from cloud_model.physics import debye
+from cloud_model.physics.mixture import DebyeFunction, DebyeMixture, Spectra
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = NDArray[np.float64]
+
 _KELVIN_TO_THZ = 1.380649e-23 / 6.62607015e-34 * 1e-12  # k / h, exact in the SI
+
+
+class Quantity(NamedTuple):
+    """A thermodynamic quantity: which function it is, per mole of what, in which unit."""
+
+    function: DebyeFunction
+    basis: Literal["atom", "cell"]
+    unit: str
+    description: str
+
+
+QUANTITIES = {
+    "heat_capacity_per_atom": Quantity(
+        "heat_capacity", "atom", "J/(mol-atom K)", "Heat capacity at constant volume"
+    ),
+    "heat_capacity": Quantity("heat_capacity", "cell", "J/(mol K)", "Heat capacity at constant volume"),
+    "vibrational_internal_energy_per_atom": Quantity(
+        "internal_energy", "atom", "J/mol-atom", "Vibrational internal energy, zero-point energy included"
+    ),
+    "vibrational_internal_energy": Quantity(
+        "internal_energy", "cell", "J/mol", "Vibrational internal energy, zero-point energy included"
+    ),
+    "vibrational_entropy_per_atom": Quantity("entropy", "atom", "J/(mol-atom K)", "Vibrational entropy"),
+    "vibrational_entropy": Quantity("entropy", "cell", "J/(mol K)", "Vibrational entropy"),
+    "vibrational_free_energy_per_atom": Quantity(
+        "free_energy", "atom", "J/mol-atom", "Vibrational Helmholtz free energy, zero-point energy included"
+    ),
+    "vibrational_free_energy": Quantity(
+        "free_energy", "cell", "J/mol", "Vibrational Helmholtz free energy, zero-point energy included"
+    ),
+}
+"""Name -> quantity; each is a property of checkpoints and an attribute of `Thermodynamics`."""
+
+
+def _curve(name: str, error: bool = False) -> property:
+    quantity = QUANTITIES[name]
+
+    def curve(self: Thermodynamics) -> Array:
+        return self._scale(name) * self._per_atom[quantity.function][error]
+
+    what = f"Standard error of `{name}`" if error else quantity.description
+    return property(curve, doc=f"{what}, {quantity.unit}, shape (nT,).")
 
 
 @dataclass(frozen=True, eq=False)
 class Thermodynamics:
     """Heat capacity, energy, entropy and free energy of one crystal over temperature.
 
-    All four derive from one partition function, that of a mixture of Debye spectra, so
-    ``C = dU/dT = T dS/dT`` and ``F = U - TS`` hold exactly.
+    All derive from one partition function, that of a mixture of Debye spectra, so ``C = dU/dT = T dS/dT`` and
+    ``F = U - TS`` hold exactly. Attributes have the names of the columns of `CloudModel.predict`: those that end in
+    ``_per_atom`` are per mole of atoms, the others per mole of the cell that was passed in; ``<name>_std`` is the
+    standard error.
 
     Parameters
     ----------
@@ -35,49 +82,51 @@ class Thermodynamics:
     weights : ndarray
         Share of the modes in each spectrum, shape (K,), sum 1.
     n_atoms : int, optional
-        Atoms in the cell that was passed in; None when it is not known, as for a SCOPE string.
-    heat_capacity_std : ndarray, optional
-        Standard error of `heat_capacity`, J/(mol-atom K), shape (nT,).
+        Atoms in the cell that was passed in; None when it is not known, as for a SCOPE string. Quantities per cell
+        then raise a `PropertyError`.
+    spread : float
+        Relative standard error common to all Debye temperatures. NaN, as are all standard errors then, if it is not
+        known.
+    floor : float
+        Share of the modes that may lie at the lowest frequencies unnoticed.
     """
 
-    temperatures: NDArray[np.float64]
-    debye_temperatures: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    temperatures: Array
+    debye_temperatures: Array
+    weights: Array
     n_atoms: int | None = None
-    heat_capacity_std: NDArray[np.float64] | None = None
+    spread: float = float("nan")
+    floor: float = 0.0
 
-    @cached_property
-    def heat_capacity(self) -> NDArray[np.float64]:
-        """Heat capacity at constant volume, J/(mol-atom K), shape (nT,)."""
-        return self._mix(debye.heat_capacity)
-
-    @cached_property
-    def internal_energy(self) -> NDArray[np.float64]:
-        """Internal energy with the zero-point energy, J/mol-atom, shape (nT,)."""
-        return self._mix(debye.internal_energy)
-
-    @cached_property
-    def entropy(self) -> NDArray[np.float64]:
-        """Entropy, J/(mol-atom K), shape (nT,)."""
-        return self._mix(debye.entropy)
-
-    @cached_property
-    def free_energy(self) -> NDArray[np.float64]:
-        """Helmholtz free energy with the zero-point energy, J/mol-atom, shape (nT,)."""
-        return self._mix(debye.free_energy)
+    heat_capacity_per_atom = _curve("heat_capacity_per_atom")
+    heat_capacity_per_atom_std = _curve("heat_capacity_per_atom", error=True)
+    heat_capacity = _curve("heat_capacity")
+    heat_capacity_std = _curve("heat_capacity", error=True)
+    vibrational_internal_energy_per_atom = _curve("vibrational_internal_energy_per_atom")
+    vibrational_internal_energy_per_atom_std = _curve("vibrational_internal_energy_per_atom", error=True)
+    vibrational_internal_energy = _curve("vibrational_internal_energy")
+    vibrational_internal_energy_std = _curve("vibrational_internal_energy", error=True)
+    vibrational_entropy_per_atom = _curve("vibrational_entropy_per_atom")
+    vibrational_entropy_per_atom_std = _curve("vibrational_entropy_per_atom", error=True)
+    vibrational_entropy = _curve("vibrational_entropy")
+    vibrational_entropy_std = _curve("vibrational_entropy", error=True)
+    vibrational_free_energy_per_atom = _curve("vibrational_free_energy_per_atom")
+    vibrational_free_energy_per_atom_std = _curve("vibrational_free_energy_per_atom", error=True)
+    vibrational_free_energy = _curve("vibrational_free_energy")
+    vibrational_free_energy_std = _curve("vibrational_free_energy", error=True)
 
     @property
-    def zero_point_energy(self) -> float:
+    def zero_point_energy_per_atom(self) -> float:
         """Zero-point energy, J/mol-atom."""
         return float(9 / 8 * debye.R * (self.weights @ self.debye_temperatures))
 
     @property
-    def cutoff_frequencies(self) -> NDArray[np.float64]:
+    def cutoff_frequencies(self) -> Array:
         """Highest frequency of each Debye spectrum, THz, shape (K,)."""
-        cutoffs: NDArray[np.float64] = _KELVIN_TO_THZ * self.debye_temperatures
+        cutoffs: Array = _KELVIN_TO_THZ * self.debye_temperatures
         return cutoffs
 
-    def density_of_states(self, frequencies: ArrayLike) -> NDArray[np.float64]:
+    def density_of_states(self, frequencies: ArrayLike) -> Array:
         """Density of states of the mixture, ``sum_k w_k 9 f^2 / f_k^3`` for f below each cut-off ``f_k``.
 
         Parameters
@@ -101,35 +150,43 @@ class Thermodynamics:
         Returns
         -------
         DataFrame
-            ``temperature`` in K; ``heat_capacity_per_atom`` and ``vibrational_entropy_per_atom`` in
-            J/(mol-atom K); ``vibrational_internal_energy_per_atom`` and ``vibrational_free_energy_per_atom``
-            in J/mol-atom. Where `n_atoms` is known, the same per mole of cells, without the suffix.
+            ``temperature`` in K, and a column for each attribute: ``heat_capacity_per_atom`` and
+            ``vibrational_entropy_per_atom`` in J/(mol-atom K), ``vibrational_internal_energy_per_atom`` and
+            ``vibrational_free_energy_per_atom`` in J/mol-atom, each followed by its standard error ``<name>_std``.
+            Where `n_atoms` is known, the same per mole of cells, without ``_per_atom``.
         """
         import pandas as pd
 
-        columns = {
-            "heat_capacity": self.heat_capacity,
-            "vibrational_internal_energy": self.internal_energy,
-            "vibrational_entropy": self.entropy,
-            "vibrational_free_energy": self.free_energy,
-        }
-        frame = pd.DataFrame({"temperature": self.temperatures})
-        for name, values in columns.items():
-            frame[f"{name}_per_atom"] = values
-        if self.heat_capacity_std is not None:
-            frame["heat_capacity_per_atom_std"] = self.heat_capacity_std
-        if self.n_atoms is not None:
-            for name, values in columns.items():
-                frame[name] = self.n_atoms * values
-        return frame
+        columns = {"temperature": self.temperatures}
+        for basis in ("atom",) if self.n_atoms is None else ("atom", "cell"):
+            for name in [name for name, quantity in QUANTITIES.items() if quantity.basis == basis]:
+                columns[name], columns[f"{name}_std"] = getattr(self, name), getattr(self, f"{name}_std")
+        return pd.DataFrame(columns)
 
     def _repr_html_(self) -> str:
         from cloud_model.display.html import thermodynamics_html
 
         return thermodynamics_html(self)
 
-    def _mix(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> NDArray[np.float64]:
-        theta = torch.as_tensor(self.debye_temperatures, dtype=torch.float64)
-        temperatures = torch.as_tensor(self.temperatures, dtype=torch.float64)
-        mixed: NDArray[np.float64] = self.weights @ function(theta[:, None], temperatures).numpy()
-        return mixed
+    @cached_property
+    def _per_atom(self) -> dict[DebyeFunction, tuple[Array, Array]]:
+        """Each function per mole of atoms, and its standard error."""
+        parts = (self.debye_temperatures, self.weights, self.spread, self.floor)
+        spectra = Spectra(*(torch.as_tensor(part, dtype=torch.float64) for part in parts))
+        mixture = DebyeMixture(spectra, torch.as_tensor(self.temperatures, dtype=torch.float64))
+        functions = {quantity.function for quantity in QUANTITIES.values()}
+        return {
+            function: (getattr(mixture, function).numpy(), mixture.standard_error(function).numpy())
+            for function in functions
+        }
+
+    def _scale(self, name: str) -> int:
+        if QUANTITIES[name].basis == "atom":
+            return 1
+        if self.n_atoms is None:
+            raise PropertyError(
+                name,
+                "is per cell, and this crystal has no known cell",
+                f"Use {name}_per_atom, or pass a cell.",
+            )
+        return self.n_atoms

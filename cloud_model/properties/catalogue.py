@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.errors import DataError
+from cloud_model.physics.thermodynamics import QUANTITIES
 
 Transform = Literal["identity", "log10", "logistic"]
 Basis = Literal["atom", "cell", "crystal"]
@@ -189,23 +190,13 @@ SCALARS: dict[str, PropertyInfo] = {
 }
 """Scalar properties of the shipped checkpoints."""
 
-_VIBRATIONAL = {
-    "heat_capacity": ("J/(mol{} K)", "heat capacity at constant volume"),
-    "vibrational_internal_energy": ("J/mol{}", "vibrational internal energy, zero-point energy included"),
-    "vibrational_entropy": ("J/(mol{} K)", "vibrational entropy"),
-    "vibrational_free_energy": ("J/mol{}", "vibrational Helmholtz free energy, zero-point energy included"),
-}
-
-_BASES: tuple[tuple[str, str, Basis], ...] = (("_per_atom", "-atom", "atom"), ("", "", "cell"))
-
 THERMODYNAMICS: dict[str, PropertyInfo] = {
-    name + suffix: PropertyInfo(
-        unit=unit.format(mole),
-        basis=basis,
-        description=f"Harmonic {description}, at the given temperature.",
+    name: PropertyInfo(
+        unit=quantity.unit,
+        basis=quantity.basis,
+        description=f"Harmonic {quantity.description[0].lower()}{quantity.description[1:]}, at the given temperature.",
         theory="DFPT",
     )
-    for name, (unit, description) in _VIBRATIONAL.items()
-    for suffix, mole, basis in _BASES
+    for name, quantity in QUANTITIES.items()
 }
 """Thermodynamic properties, all from one vibrational density of states; per mole of atoms and of cells."""

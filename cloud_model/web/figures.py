@@ -56,10 +56,11 @@ def structure_figure(crystal: Crystal) -> dict[str, Any] | None:
 def heat_capacity_figure(analysis: Analysis) -> dict[str, Any] | None:
     """Draw the heat capacity with its error beside one Debye spectrum and Dulong and Petit's law."""
     curve, debye = analysis.thermodynamics, analysis.single_debye
-    if curve is None or debye is None or curve.heat_capacity_std is None:
+    if curve is None or debye is None:
         return None
     T = curve.temperatures.tolist()
-    low, high = (curve.heat_capacity + sign * curve.heat_capacity_std for sign in (-1, 1))
+    value, error = curve.heat_capacity_per_atom, curve.heat_capacity_per_atom_std
+    low, high = value - error, value + error
     band = {
         "x": T + T[::-1],
         "y": _rounded(np.concatenate([high, low[::-1]])),
@@ -71,8 +72,10 @@ def heat_capacity_figure(analysis: Analysis) -> dict[str, Any] | None:
         "data": [
             {**band, "mode": "none", "fillcolor": f"{CLOUD_COLOUR}40", "name": "standard error"},
             _line("Dulong and Petit, 3R", T, np.full(len(T), 3 * R), "#888888", "dot"),
-            _line(f"one Debye temperature, {theta:.0f} K", T, debye.heat_capacity, FLOOR_COLOUR, "dash"),
-            _line("CLOUD", T, curve.heat_capacity, CLOUD_COLOUR, "solid"),
+            _line(
+                f"one Debye temperature, {theta:.0f} K", T, debye.heat_capacity_per_atom, FLOOR_COLOUR, "dash"
+            ),
+            _line("CLOUD", T, value, CLOUD_COLOUR, "solid"),
         ],
         "layout": {
             "xaxis": {"title": {"text": "Temperature (K)"}, "range": [0, T[-1]]},

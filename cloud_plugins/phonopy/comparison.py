@@ -94,7 +94,7 @@ class HeatCapacityValidation:
     @property
     def error(self) -> Array:
         """CLOUD's heat capacity less the harmonic one, J/(mol-atom K), shape (nT,)."""
-        return self.cloud.heat_capacity - self.harmonic_heat_capacity
+        return self.cloud.heat_capacity_per_atom - self.harmonic_heat_capacity
 
     @property
     def mae(self) -> float:
@@ -122,7 +122,7 @@ class HeatCapacityValidation:
         at_room_temperature = Thermodynamics(
             np.array([_ROOM_TEMPERATURE]), self.cloud.debye_temperatures, self.cloud.weights
         )
-        return _debye_temperature_of(at_room_temperature.heat_capacity.item())
+        return _debye_temperature_of(at_room_temperature.heat_capacity_per_atom.item())
 
     @cached_property
     def best_debye_temperature(self) -> float:
@@ -165,14 +165,15 @@ class HeatCapacityValidation:
         T, phonons, cloud = self.temperatures, self.spectrum, self.cloud
         columns = {
             "harmonic_heat_capacity": self.harmonic_heat_capacity,
-            "cloud_heat_capacity": cloud.heat_capacity,
+            "cloud_heat_capacity": cloud.heat_capacity_per_atom,
             "debye_floor_heat_capacity": self.debye_floor_heat_capacity,
             "harmonic_thermal_energy": phonons.thermal_energy(T),
-            "cloud_thermal_energy": cloud.internal_energy - cloud.zero_point_energy,
+            "cloud_thermal_energy": cloud.vibrational_internal_energy_per_atom
+            - cloud.zero_point_energy_per_atom,
             "harmonic_entropy": phonons.entropy(T),
-            "cloud_entropy": cloud.entropy,
+            "cloud_entropy": cloud.vibrational_entropy_per_atom,
             "harmonic_free_energy": phonons.free_energy(T),
-            "cloud_free_energy": cloud.free_energy,
+            "cloud_free_energy": cloud.vibrational_free_energy_per_atom,
         }
         return pd.DataFrame({"temperature": T, **{k: self._atoms(basis) * v for k, v in columns.items()}})
 
@@ -189,7 +190,7 @@ class HeatCapacityValidation:
             "best_debye_temperature": self.best_debye_temperature,
             "cloud_debye_temperature": self.cloud_debye_temperature,
             "harmonic_zero_point_energy": self.spectrum.zero_point_energy,
-            "cloud_zero_point_energy": self.cloud.zero_point_energy,
+            "cloud_zero_point_energy": self.cloud.zero_point_energy_per_atom,
             "stable": self.stable,
             "imaginary_share": self.spectrum.imaginary_share,
             "n_atoms_primitive": self.n_atoms_primitive,

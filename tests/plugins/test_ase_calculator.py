@@ -80,7 +80,7 @@ def test_temperature_is_a_parameter(calculator, nacl):
 def test_thermodynamics_over_temperature(calculator, nacl):
     calculator.set(temperature=150)
     curve = calculator.get_thermodynamics(nacl, [100, 150])
-    assert curve.heat_capacity[1] == pytest.approx(calculator.get_heat_capacity(nacl, per_atom=True))
+    assert curve.heat_capacity_per_atom[1] == pytest.approx(calculator.get_heat_capacity(nacl, per_atom=True))
 
 
 @pytest.mark.parametrize("method", ["get_forces", "get_stress"])

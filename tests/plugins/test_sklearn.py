@@ -132,7 +132,7 @@ def test_heat_capacities_are_those_of_a_vibrational_spectrum(debye_regressor, ro
     assert (np.diff(curve) >= -1e-9).all()
     assert curve[-1] == pytest.approx(3 * R, rel=1e-6)
     thermodynamics = debye_regressor.model_.thermodynamics(rock_salts[0], grid)
-    np.testing.assert_allclose(thermodynamics.heat_capacity, curve, rtol=1e-10)
+    np.testing.assert_allclose(thermodynamics.heat_capacity_per_atom, curve, rtol=1e-10)
 
 
 @pytest.mark.parametrize("shape", ["pairs", "frame", "array"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,20 @@ from pymatgen.core import Lattice, Structure
 from cloud_model import CloudModel, Scope, debye
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.cli import training as cli
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudWarning, DataError, PropertyError
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluation import MATBENCH_SEED, cross_validate, evaluate
-from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform
+from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
+from cloud_model.training.finetuning.network import Labels
 from cloud_model.training.finetuning.reading import describe, formula_groups, grouped_folds, read_table
 from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals, finetune_table
 from cloud_model.training.metrics import calibration, scores
 
 CATIONS, ANIONS = ("Li", "Na", "K", "Rb", "Cs", "Ag"), ("F", "Cl", "Br", "I", "O")
 QUICK = TransferSettings(members=2, folds=5, epochs=2, spectra=2)
+QUICK3 = TransferSettings(members=3, epochs=4, spectra=2)
+CV = "heat_capacity_per_atom"
 
 
 def rock_salt(cation: str, anion: str) -> Structure:
@@ -164,11 +168,39 @@ def test_thermodynamics_is_learned_from_curves(table, tiny_checkpoint, tmp_path)
     finetune_table(rows, columns, tmp_path / "thermal", model=tiny_checkpoint, settings=QUICK)
     model = CloudModel.from_pretrained(tmp_path / "thermal")
     thermodynamics = model.thermodynamics(table.scope[0], temperatures)
-    assert (np.diff(thermodynamics.heat_capacity) > 0).all()
+    assert (np.diff(thermodynamics.heat_capacity_per_atom) > 0).all()
     with pytest.raises(ArgumentError, match="no temperatures"):
         finetune_table(
             rows, Columns(structure="scope", heat_capacities="cv"), tmp_path / "x", model=tiny_checkpoint
         )
+
+
+def test_error_bars_of_thermodynamics_are_what_calibration_says_on_rows_that_it_has_not_seen(
+    tiny_checkpoint, tmp_path
+):
+    """Debye temperatures that no string determines, so that errors are the same for old and new rows."""
+    import torch
+
+    base = Checkpoint.load(tiny_checkpoint)
+    metals = [symbol for symbol in base.tokenizer.vocabulary if symbol in SYMBOLS[2:83]]
+    scopes = [Scope.from_orbits(225, [("4a", a), ("4b", b)]) for a, b in combinations(metals[:24], 2)]
+    rng = np.random.default_rng(0)
+    theta = torch.from_numpy(300 * np.exp(0.1 * rng.normal(size=(len(scopes), 1))))
+    temperatures = np.tile([100.0, 900.0], (len(scopes), 1))
+    curves = debye.heat_capacity(theta, torch.from_numpy(temperatures)).numpy()
+    old, fresh = np.split(rng.permutation(len(scopes)), 2)
+    labels = Labels(np.empty((len(scopes), 0)), temperatures, curves)[old]
+    tokens = [base.tokenizer.encode(str(scopes[row])) for row in old]
+    folds = np.array_split(np.arange(len(old)), 3)
+    checkpoint, held_out = transfer(base, "thermal", tokens, labels, {}, {}, folds, QUICK3, tmp_path)
+
+    stated = scores(labels.heat_capacities[held_out.rows], held_out.values[CV], held_out.errors[CV])
+    predicted = [
+        CloudModel(checkpoint).predict([scopes[row] for row in fresh], CV, T) for T in (100.0, 900.0)
+    ]
+    value, error = (np.stack([rows[name] for rows in predicted], 1) for name in (CV, f"{CV}_std"))
+    assert stated["coverage_68"] == pytest.approx(0.68, abs=0.01)
+    assert scores(curves[fresh], value, error)["coverage_68"] == pytest.approx(0.68, abs=0.08)
 
 
 def test_the_logarithm_is_chosen_for_skewed_positive_labels():

@@ -19,9 +19,9 @@ from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
-from cloud_model.physics import debye
+from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget, Transform
-from cloud_model.training.finetuning.network import FLOOR, Labels, finetune, mixture, thermal_sensitivity
+from cloud_model.training.finetuning.network import Labels, finetune
 from cloud_model.training.loop import Schedule
 from cloud_model.training.metrics import calibration
 
@@ -234,10 +234,9 @@ def _calibrated(
     spread_calibration = 1.0
     spectra = [output.spectra for output in outputs if output.spectra is not None]
     if spectra:
-        merged = type(spectra[0])(*(torch.cat(parts).double() for parts in zip(*spectra, strict=True)))
-        temperatures = torch.from_numpy(np.nan_to_num(labels.temperatures, nan=300.0))
-        value = mixture(debye.heat_capacity, merged, temperatures).numpy()
-        error = (thermal_sensitivity(merged, temperatures) * merged.spread[:, None]).numpy() + FLOOR
+        rows_of_all = Spectra(*(torch.cat(parts).double() for parts in zip(*spectra, strict=True)))
+        mixture = DebyeMixture(rows_of_all, torch.from_numpy(np.nan_to_num(labels.temperatures, nan=300.0)))
+        value, error = mixture.heat_capacity.numpy(), mixture.standard_error("heat_capacity").numpy()
         spread_calibration = calibration(labels.heat_capacities, value, error)
         values[HEAT_CAPACITY], errors[HEAT_CAPACITY] = value, spread_calibration * error
     config = replace(config, targets=targets, spread_calibration=spread_calibration)

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cloud_model.network.heads import Spectra
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
-from cloud_model.physics import debye
+from cloud_model.physics.debye import DebyeSolid
+from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.loop import Metrics, Schedule, Step, parameter_groups, train
-
-FLOOR = 0.02  # J/(mol-atom K), the smallest error that the heat capacity is given credit for
 
 
 @dataclass(frozen=True)
@@ -64,43 +62,6 @@ class Labels:
         """Labels without thermodynamics; scalars of shape (n, number of scalar properties)."""
         none = np.empty((len(scalars), 0))
         return cls(scalars, none, none)
-
-
-def mixture(function: Callable[[Tensor, Tensor], Tensor], spectra: Spectra, temperatures: Tensor) -> Tensor:
-    """A thermodynamic function of mixtures of Debye spectra.
-
-    Parameters
-    ----------
-    function : callable
-        Of `cloud_model.physics.debye`.
-    spectra : Spectra
-        Of a batch of crystals.
-    temperatures : Tensor
-        K, shape (batch, nT).
-
-    Returns
-    -------
-    Tensor
-        Shape (batch, nT), in the unit of `function`.
-    """
-    terms = function(spectra.debye_temperatures[:, None, :], temperatures[:, :, None])
-    return (terms * spectra.weights[:, None, :]).sum(-1)
-
-
-def mixture_heat_capacity(spectra: Spectra, temperatures: Tensor) -> Tensor:
-    """Heat capacity of mixtures of Debye spectra, J/(mol-atom K), as `mixture`."""
-    return mixture(debye.heat_capacity, spectra, temperatures)
-
-
-def thermal_sensitivity(spectra: Spectra, temperatures: Tensor, step: float = 0.01) -> Tensor:
-    """Change of the heat capacity when all Debye temperatures of a crystal grow by a relative amount."""
-    up, down = (
-        mixture_heat_capacity(
-            spectra._replace(debye_temperatures=spectra.debye_temperatures * factor), temperatures
-        )
-        for factor in (1 + step, 1 - step)
-    )
-    return (up - down).abs() / (2 * step)
 
 
 class Batch(NamedTuple):
@@ -180,7 +141,7 @@ class MultiTaskLoss(nn.Module):
             likelihood = laplace_likelihood(residual.detach(), output.scalars.scale)
             total = total + ((residual + likelihood) * self.weights * known * batch.weights[:, None]).sum()
         if output.spectra is not None and (rows := ~batch.heat_capacities.isnan().all(1)).any():
-            spectra = Spectra(*(part[rows] for part in output.spectra))
+            spectra = output.spectra.each(lambda part: part[rows])
             total = total + self.heat_capacity_weight * _curve_loss(spectra, batch.rows(rows))
         return total / size
 
@@ -191,23 +152,22 @@ def laplace_likelihood(residual: Tensor, scale: Tensor) -> Tensor:
     return residual / width + width.log()
 
 
+_TYPICAL = 350.0  # K, Debye temperature whose sensitivity weighs temperatures against each other
+
+
 def _curve_loss(spectra: Spectra, batch: Batch) -> Tensor:
     known = ~batch.heat_capacities.isnan()
     temperatures = torch.where(known, batch.temperatures, 300.0)
-    residual = (mixture_heat_capacity(spectra, temperatures) - batch.heat_capacities.nan_to_num()).abs()
-    typical = Spectra(
-        torch.full_like(spectra.spread, 350.0)[:, None],
-        torch.ones_like(spectra.spread)[:, None],
-        spectra.spread,
+    mixture = DebyeMixture(spectra, temperatures)
+    residual = (mixture.heat_capacity - batch.heat_capacities.nan_to_num()).abs()
+    unit = 0.3 * DebyeSolid(_TYPICAL, temperatures).heat_capacity_slope.abs() + 0.1
+    fixed = spectra._replace(
+        debye_temperatures=spectra.debye_temperatures.detach(), weights=spectra.weights.detach()
     )
-    unit = 0.3 * thermal_sensitivity(typical, temperatures) + 0.1
-    with torch.no_grad():
-        sensitivity = thermal_sensitivity(spectra, temperatures)
-    likelihood = laplace_likelihood(residual.detach(), sensitivity * spectra.spread[:, None] + FLOOR)
-    loss = residual / unit + 0.1 * likelihood
+    error = DebyeMixture(fixed, temperatures).standard_error("heat_capacity")
+    loss = residual / unit + 0.1 * laplace_likelihood(residual.detach(), error)
     if batch.internal_energies is not None:
-        energy = mixture(debye.internal_energy, spectra, temperatures)
-        missing = (energy - batch.internal_energies).abs().nan_to_num()
+        missing = (mixture.internal_energy - batch.internal_energies).abs().nan_to_num()
         loss = loss + missing / (unit * temperatures.clamp(min=100.0))
     return (loss * known * batch.weights[:, None]).sum() / known.sum(1).float().mean()
 
@@ -407,8 +367,8 @@ def errors(
             normalised = np.append(normalised, np.abs(said - target.normalise(label)))
     if output.spectra is not None:
         rows = ~np.isnan(labels.heat_capacities).all(1)
-        spectra = Spectra(*(part[torch.from_numpy(rows)].double() for part in output.spectra))
-        predicted = mixture_heat_capacity(spectra, torch.from_numpy(labels.temperatures[rows])).numpy()
+        spectra = output.spectra.each(lambda part: part[torch.from_numpy(rows)].double())
+        predicted = DebyeMixture(spectra, torch.from_numpy(labels.temperatures[rows])).heat_capacity.numpy()
         residual = np.abs(predicted - labels.heat_capacities[rows])
         for temperature in np.unique(labels.temperatures[rows]):
             at = labels.temperatures[rows] == temperature

@@ -22,10 +22,12 @@ def debye_solid() -> tuple[PhononSpectrum, Thermodynamics]:
 def test_density_of_a_debye_solid_gives_debye_thermodynamics(debye_solid):
     phonons, debye = debye_solid
     tolerance = {"rtol": 1e-4, "atol": 1e-9}
-    np.testing.assert_allclose(phonons.heat_capacity(TEMPERATURES), debye.heat_capacity, **tolerance)
-    np.testing.assert_allclose(phonons.entropy(TEMPERATURES), debye.entropy, **tolerance)
-    np.testing.assert_allclose(phonons.free_energy(TEMPERATURES), debye.free_energy, **tolerance)
-    thermal = debye.internal_energy - debye.zero_point_energy
+    np.testing.assert_allclose(phonons.heat_capacity(TEMPERATURES), debye.heat_capacity_per_atom, **tolerance)
+    np.testing.assert_allclose(phonons.entropy(TEMPERATURES), debye.vibrational_entropy_per_atom, **tolerance)
+    np.testing.assert_allclose(
+        phonons.free_energy(TEMPERATURES), debye.vibrational_free_energy_per_atom, **tolerance
+    )
+    thermal = debye.vibrational_internal_energy_per_atom - debye.zero_point_energy_per_atom
     np.testing.assert_allclose(phonons.thermal_energy(TEMPERATURES), thermal, **tolerance)
 
 
