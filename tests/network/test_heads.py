@@ -63,7 +63,27 @@ def test_one_spectrum_is_cloud_debye():
 
 def test_error_bars_send_no_gradient_into_the_predictions():
     torch.manual_seed(0)
-    heads = ScalarHeads(features=4, targets=3)
     features = torch.randn(5, 4, requires_grad=True)
-    heads(features).scale.sum().backward()
-    assert features.grad is None or not features.grad.any()
+    for head in (ScalarHeads(features=4, targets=3), ThermodynamicsHead(features=4, spectra=2)):
+        for parameter in head.parameters():
+            torch.nn.init.normal_(
+                parameter, std=0.1
+            )  # some start at zero, which would let no gradient through
+        error = head(features).scale if isinstance(head, ScalarHeads) else head(features).spread
+        error.log().sum().backward()
+        assert features.grad is None or not features.grad.any()
+        assert head.hidden.weight.grad is None or not head.hidden.weight.grad.any()
+        assert any(parameter.grad is not None and parameter.grad.any() for parameter in head.parameters())
+
+
+def test_a_value_sends_its_gradient_into_the_features():
+    features = torch.randn(5, 4, requires_grad=True)
+    ScalarHeads(features=4, targets=3)(features).value.sum().backward()
+    assert features.grad.any()
+
+
+def test_spectra_start_apart_around_the_reference():
+    theta, weights, spread = ThermodynamicsHead(features=4, spectra=3)(torch.zeros(1, 4))
+    assert weights.shape == theta.shape == (1, 3)
+    assert spread.item() == pytest.approx(0.1)
+    assert (theta.diff() > 0).all()
