@@ -83,7 +83,7 @@ def test_a_value_sends_its_gradient_into_the_features():
 
 
 def test_spectra_start_apart_around_the_reference():
-    theta, weights, spread = ThermodynamicsHead(features=4, spectra=3)(torch.zeros(1, 4))
-    assert weights.shape == theta.shape == (1, 3)
-    assert spread.item() == pytest.approx(0.1)
-    assert (theta.diff() > 0).all()
+    spectra = ThermodynamicsHead(features=4, spectra=3)(torch.zeros(1, 4))
+    assert spectra.weights.shape == spectra.debye_temperatures.shape == (1, 3)
+    assert spectra.spread.item() == pytest.approx(0.1)
+    assert (spectra.debye_temperatures.diff() > 0).all()
