@@ -39,9 +39,10 @@ from cloud_model.properties.catalogue import SCALARS, ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.finetuning.network import finetune
-from cloud_model.training.loop import Schedule, remove_states
+from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from cloud_model.training.pretraining.pretrain import pretrain
+from cloud_model.training.state import remove_states
 from recipes import finetune as recipe
 from recipes import prepare
 from recipes.teachers import with_taught

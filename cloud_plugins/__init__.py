@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import cloud_model  # noqa: F401  # before torch, whose threads it makes wait without spinning
+
 if TYPE_CHECKING:
     from cloud_plugins.ase import CloudCalculator as CloudCalculator
     from cloud_plugins.matminer import CloudFeaturizer as CloudFeaturizer

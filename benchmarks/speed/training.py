@@ -26,6 +26,7 @@ from measure import Row, Seconds, child, peak_memory, ratio, row
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.precision import Choice, choose_precision
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
 from cloud_model.training.loop import METRICS, Schedule
 from cloud_model.training.pretraining.masking import Masking
@@ -43,8 +44,9 @@ def pretraining(data: Path, rows: int, rounds: int) -> list[Row]:
     few = texts[: rows // 4]
     loops: dict[str, Callable[[], float]] = {
         "transformers": lambda: plain_loop(few),
-        "float32": lambda: our_loop(few, bfloat16=False),
-        "bfloat16": lambda: our_loop(few, bfloat16=True),
+        "float32": lambda: our_loop(few, "float32"),
+        "bfloat16": lambda: our_loop(few, "bfloat16"),
+        "chosen": lambda: our_loop(few, "auto"),
     }
     seconds: Seconds = {name: [] for name in loops}
     for _ in range(rounds):
@@ -58,6 +60,20 @@ def pretraining(data: Path, rows: int, rounds: int) -> list[Row]:
             ">= 2",
             ratio(seconds, "transformers", "float32"),
             bfloat16=ratio(seconds, "transformers", "bfloat16"),
+            clock="wall",
+            strings_per_second={name: len(few) / median(values) for name, values in seconds.items()},
+        ),
+        row(
+            "pretraining in the precision that is chosen",
+            "the faster of float32 and bfloat16",
+            "<= 1.1",
+            median(
+                chosen / min(others)
+                for chosen, *others in zip(
+                    seconds["chosen"], seconds["float32"], seconds["bfloat16"], strict=True
+                )
+            ),
+            chosen=choose_precision("auto", EncoderConfig.hidden_size, torch.device("cpu")),
             clock="wall",
             strings_per_second={name: len(few) / median(values) for name, values in seconds.items()},
         ),
@@ -77,9 +93,9 @@ def corpus(data: Path) -> list[str]:
     return [str(Scope.from_orbits(int(n), orbits)) for n, orbits in zip(rows.spg, rows.orbits, strict=True)]
 
 
-def our_loop(texts: list[str], *, bfloat16: bool) -> float:
+def our_loop(texts: list[str], precision: Choice) -> float:
     config = EncoderConfig(vocab_size=len(TOKENIZER), max_position_embeddings=LENGTH)
-    schedule = Schedule(epochs=1, learning_rate=6e-4, bfloat16=bfloat16)
+    schedule = Schedule(epochs=1, learning_rate=6e-4, precision=precision)
     with TemporaryDirectory() as folder:
         pretrain(texts, TOKENIZER, config, schedule, Path(folder))
         return float(json.loads((Path(folder) / METRICS).read_text())["seconds"])  # of the loop alone

@@ -28,7 +28,7 @@ _PACKAGES = (
 @click.command()
 @options.output_format
 def info(output_format: str) -> None:
-    """Print versions, for reports of problems.
+    """Print versions and what the processor is fastest at, for reports of problems.
 
     \b
     Examples:
@@ -39,6 +39,7 @@ def info(output_format: str) -> None:
         {"name": "platform", "version": platform.platform()},
         {"name": "python", "version": platform.python_version()},
         *({"name": name, "version": _version(name)} for name in _PACKAGES),
+        *({"name": name, "version": text} for name, text in _hardware().items()),
     ]
     if output_format == "json":
         print_json(records)
@@ -49,6 +50,24 @@ def info(output_format: str) -> None:
         for record in records:
             table.add_row(record["name"], record["version"])
         console().print(table)
+
+
+def _hardware() -> dict[str, str]:
+    """What training and inference make of the machine."""
+    import torch
+
+    from cloud_model.network.encoder import EncoderConfig
+    from cloud_model.network.precision import choose_precision, product_seconds
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    width = EncoderConfig.hidden_size
+    factor = product_seconds(width)["float32"] / product_seconds(width)["bfloat16"]
+    return {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        "precision": f"{choose_precision('auto', width, device)} (bfloat16 {factor:.2g} times as fast on the CPU)",
+    }
 
 
 def _version(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +32,17 @@ def _complete_properties(_: click.Context, __: click.Parameter, incomplete: str)
 def model_option(text: str) -> _Decorator:
     """Option ``--model`` with a help text of its own."""
     return click.option("-m", "--model", metavar="NAME", help=text, shell_complete=_complete_models)
+
+
+def precision(precisions: Sequence[str]) -> _Decorator:
+    """Option ``--precision``."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["auto", *precisions]),
+        default="auto",
+        show_default=True,
+        help="Of matrix products; auto is the fastest on this machine.",
+    )
 
 
 crystals = click.Path(readable=False)  # or a SCOPE string, or -; completed as a file name

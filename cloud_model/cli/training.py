@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from cloud_model.cli import options
 from cloud_model.cli.output import print_markdown
+
+if TYPE_CHECKING:
+    from cloud_model.network.precision import Choice
 
 
 @click.command()
@@ -47,6 +50,7 @@ from cloud_model.cli.output import print_markdown
     "--layer-decay", type=click.FloatRange(0, 1, min_open=True), help="Rate of a layer over that of the next."
 )
 @click.option("--spectra", type=click.IntRange(1), help="Debye spectra of each member.")
+@options.precision(["float32", "bfloat16"])
 @click.option("--seed", type=int, help="Of the first network.")
 def finetune(
     table: Path,
@@ -173,7 +177,7 @@ def evaluate(
     if finetune:
         if output is None:
             raise click.UsageError("--finetune needs an --output for its training state.")
-        chosen = {
+        chosen: dict[str, Any] = {
             key: value for key, value in {"members": members, "epochs": epochs}.items() if value is not None
         }
         result = evaluation.cross_validate(
@@ -214,7 +218,8 @@ def evaluate(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="TOML file of the run.",
 )
-def pretrain(config: Path) -> None:
+@options.precision(["float32", "bfloat16"])
+def pretrain(config: Path, precision: Choice) -> None:
     """Pretrain an encoder on SCOPE strings.
 
     The TOML file names the Parquet shards of 'cloud ingest', and may set everything else. Under torchrun or
@@ -227,4 +232,7 @@ def pretrain(config: Path) -> None:
     """
     from cloud_model.training.pretraining.run import PretrainingRun
 
-    click.echo(f"Wrote {PretrainingRun.read(config).execute()}")
+    run = PretrainingRun.read(config)
+    if precision != "auto":
+        run = replace(run, schedule=replace(run.schedule, precision=precision))
+    click.echo(f"Wrote {run.execute()}")

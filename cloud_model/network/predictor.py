@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from threading import Lock
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.backends import mkldnn
 
 from cloud_model.network.applicability_domain import TrainingDomain
 from cloud_model.network.encoder import Encoder, EncoderConfig
@@ -20,6 +18,7 @@ from cloud_model.network.heads import (
     atom_pool,
     property_features,
 )
+from cloud_model.network.precision import kernels
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import Spectra
 
@@ -108,39 +107,11 @@ def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequ
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
     batches = _batches([len(tokens[row].ids) for row in order])
-    with _without_onednn:
+    with kernels("float32", torch.device("cpu")):
         parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))
     return [torch.cat(pieces)[inverse] for pieces in zip(*parts, strict=True)]
-
-
-class _WithoutOneDNN:
-    """Leave matrix multiplications to MKL: oneDNN compiles, and keeps, a kernel for each new shape of a batch.
-
-    The flag is the process's, so the first thread in takes it down and the last one out puts it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._before = mkldnn.enabled
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._before = mkldnn.enabled
-                mkldnn.enabled = False  # type: ignore[assignment]  # typed as the descriptor
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                mkldnn.enabled = self._before
-
-
-_without_onednn = _WithoutOneDNN()
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[slice]:

@@ -20,8 +20,8 @@ from cloud_model.training.baselines import baseline_predictions
 from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
 from cloud_model.training.finetuning.reading import column, grouped_folds
 from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals
-from cloud_model.training.loop import remove_states
 from cloud_model.training.metrics import score_table, scores
+from cloud_model.training.state import remove_states
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""One training loop: AdamW, warm-up and cosine decay, gradient clipping, bfloat16, on any number of processes.
+"""One training loop: AdamW, warm-up and cosine decay, gradient clipping, on any number of processes.
 
 Started by ``torchrun`` or ``accelerate launch`` it runs on all their processes (DDP, FSDP); every process sees the
 same batches and takes its share of the rows, so that one process and many minimise the same loss.
@@ -8,32 +8,39 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import DataError
+from cloud_model.network.encoder import Encoder
+from cloud_model.network.precision import (
+    Choice,
+    Precision,
+    autocast,
+    check_precision,
+    choose_precision,
+    kernels,
+)
+from cloud_model.training.state import Metrics, Progress, StateDirectory
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-METRICS, BEST = "metrics.jsonl", "best.safetensors"
+METRICS = "metrics.jsonl"
 SAVE_EVERY = 60.0  # seconds
 ASK_EVERY = 10  # steps, between processes, whether one of them was interrupted
-
-Metrics = dict[str, float]
+ACCELERATE_PRECISIONS: dict[str, Precision] = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +59,10 @@ class Schedule:
         Of AdamW, on matrices; vectors and embeddings are not decayed.
     gradient_norm : float
         Gradients are clipped to this norm.
-    bfloat16 : bool
-        Multiply matrices in bfloat16; weights and everything else stay float32. ``accelerate launch
-        --mixed_precision`` has precedence.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of matrix products; weights and everything else stay float32. ``auto`` is the faster of both where it runs,
+        and for a run that resumes the one that it began with. ``accelerate launch --mixed_precision`` has
+        precedence.
     seed : int
         Of initialisation, order, masking and dropout.
     """
@@ -64,8 +72,11 @@ class Schedule:
     warmup: float = 0.05
     weight_decay: float = 0.01
     gradient_norm: float = 1.0
-    bfloat16: bool = True
+    precision: Choice = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
 
 
 class Step(NamedTuple):
@@ -109,30 +120,6 @@ class Task(Protocol):
 
     def validate(self, model: nn.Module) -> Metrics:
         """Metrics after an epoch, such as ``validation_error``; may be empty."""
-
-
-@dataclass
-class Progress:
-    """Where a run is."""
-
-    identity: str
-    epoch: int = 0
-    place: tuple[int, int] = (0, 0)
-    step: int = 0
-    rows: int = 0  # over all epochs
-    saves: int = 0
-    tokens: int = 0  # of the epoch, as all that follows
-    seconds: float = 0.0
-    loss: float = 0.0  # summed
-    losses: int = 0
-    waited: int = 0  # epochs since the lowest validation error
-    lowest: float = math.inf
-    history: list[Metrics] = field(default_factory=list)
-
-    def next_epoch(self) -> None:
-        """Begin a new epoch."""
-        self.epoch, self.place = self.epoch + 1, (0, 0)
-        self.tokens, self.seconds, self.loss, self.losses = 0, 0.0, 0.0, 0
 
 
 def train(
@@ -201,10 +188,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 class _Training:
-    """A run: its state in memory and on disk.
-
-    On disk it is ``state-<n>``, written under another name first; the newest counts.
-    """
+    """A run in memory."""
 
     def __init__(
         self,
@@ -230,14 +214,19 @@ class _Training:
         optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
         self.rates = [group["lr"] for group in optimiser.param_groups]
         self.model, self.optimiser = self.accelerator.prepare(model, optimiser)
-        self.bfloat16 = schedule.bfloat16 and self.accelerator.mixed_precision == "no"
         self.rows = schedule.epochs * task.rows
-        directory.mkdir(parents=True, exist_ok=True)
-        self.progress = self._load()
+        self.state = StateDirectory(directory, self.accelerator)
+        begun = self.state.read(self._identity())
+        precision = self._precision(begun)
+        self.progress = begun or Progress(self._identity(), precision)
+        self.progress.precision = precision
         self.saved = time.monotonic()
-        is_main = self.accelerator.is_main_process
-        self.bar = tqdm(
-            total=self.rows, initial=self.progress.rows, unit="crystal", disable=None if is_main else True
+        self.report = ProgressReport(
+            f"{directory.name} in {precision}",
+            self.rows,
+            "crystals",
+            self.progress.rows,
+            silent=not self.accelerator.is_main_process,
         )
 
     @property
@@ -248,7 +237,10 @@ class _Training:
 
     def run(self, tensorboard: bool) -> list[Metrics]:
         progress = self.progress
-        with _interruptible(self.accelerator) as interrupted:
+        with (
+            _interruptible(self.accelerator) as interrupted,
+            kernels(progress.precision, self.accelerator.device),
+        ):
             while progress.epoch < self.schedule.epochs and not self._out_of_patience():
                 self._epoch(interrupted)
                 self.model.eval()
@@ -260,13 +252,12 @@ class _Training:
                 self._save()
                 if self.accelerator.is_main_process:
                     _write_metrics(self.directory, progress.history, tensorboard)
-                self.bar.set_postfix(loss=f"{metrics['loss']:.4f}")
         if self.patience is not None:
-            self.plain_model.load_state_dict(load_file(self.directory / BEST))
+            self.state.load_best(self.plain_model)
         return progress.history
 
     def close(self) -> None:
-        self.bar.close()
+        self.report.close()
         self.plain_model.to(self.device).eval()
         self.accelerator.free_memory()
 
@@ -280,7 +271,8 @@ class _Training:
             losses.append(loss)
             progress.place, progress.step, progress.rows = after, progress.step + 1, progress.rows + rows
             progress.tokens += tokens
-            self.bar.update(rows)
+            figures = f"step {progress.step:,}, loss {float(loss):.4f}" if self.report.is_due else ""
+            self.report.update(rows, figures)
             stop = interrupted(progress.step)
             if stop or time.monotonic() - self.saved > SAVE_EVERY:
                 started = self._account(losses, started)
@@ -296,7 +288,7 @@ class _Training:
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = factor * rate
         part = slice(accelerator.process_index, None, accelerator.num_processes)
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with nullcontext() if self._launched_precision else autocast(progress.precision, accelerator.device):
             loss, tokens = self.task.loss(self.model, batch, part)
         accelerator.backward(loss * accelerator.num_processes)  # gradients are averaged over processes
         accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.gradient_norm)
@@ -325,6 +317,7 @@ class _Training:
             "loss": progress.loss / max(progress.losses, 1),
             "tokens_per_second": tokens / max(progress.seconds, 1e-9),
             "seconds": progress.seconds,
+            "precision": progress.precision,
         }
 
     def _out_of_patience(self) -> bool:
@@ -334,52 +327,33 @@ class _Training:
         self.progress.waited += 1
         if error < self.progress.lowest:
             self.progress.lowest, self.progress.waited = error, 0
-            weights = self.accelerator.get_state_dict(self.model)
-            if self.accelerator.is_main_process:
-                unfinished = self.directory / f"{BEST}.unfinished"
-                save_file({name: tensor.contiguous() for name, tensor in weights.items()}, unfinished)
-                unfinished.replace(self.directory / BEST)
-
-    def _identity(self) -> str:
-        return f"{self.task.identity} {json.dumps(asdict(self.schedule))}"
-
-    def _states(self) -> list[Path]:
-        return sorted(self.directory.glob("state-*"), key=lambda path: int(path.name.removeprefix("state-")))
-
-    def _load(self) -> Progress:
-        states = self._states()
-        if not states:
-            return Progress(self._identity())
-        content = json.loads((states[-1] / "progress.json").read_text())
-        if content["identity"] != self._identity():
-            raise DataError(
-                str(self.directory),
-                "holds a training run on other data or with another schedule",
-                "Give another directory, or delete this one.",
-            )
-        self.accelerator.load_state(str(states[-1]))
-        return Progress(**content | {"place": tuple(content["place"])})
+            self.state.save_best(self.model)
 
     def _save(self) -> None:
-        self.progress.saves += 1
-        unfinished = self.directory / "unfinished"
-        self.accelerator.save_state(str(unfinished))
-        self.accelerator.wait_for_everyone()  # each process has put its random state there
-        if self.accelerator.is_main_process:
-            older = self._states()
-            (unfinished / "progress.json").write_text(json.dumps(asdict(self.progress)))
-            unfinished.rename(self.directory / f"state-{self.progress.saves}")
-            for state in older:
-                shutil.rmtree(state)
-        self.accelerator.wait_for_everyone()
+        self.state.save(self.progress)
         self.saved = time.monotonic()
 
+    def _identity(self) -> str:
+        schedule = {name: value for name, value in asdict(self.schedule).items() if name != "precision"}
+        return f"{self.task.identity} {json.dumps(schedule)}"
 
-def remove_states(directory: Path) -> None:
-    """Remove what a finished run would resume from; its metrics stay."""
-    for state in directory.glob("state-*"):
-        shutil.rmtree(state)
-    (directory / BEST).unlink(missing_ok=True)
+    @property
+    def _launched_precision(self) -> Precision | None:
+        """That of ``accelerate launch``, which then wraps the model itself."""
+        return ACCELERATE_PRECISIONS.get(self.accelerator.mixed_precision)
+
+    def _precision(self, begun: Progress | None) -> Precision:
+        """The precision of accelerate, of the schedule, of an earlier start, or the faster one, in this order."""
+        from accelerate.utils import broadcast_object_list
+
+        if self._launched_precision:
+            return self._launched_precision
+        if self.schedule.precision == "auto" and begun is not None:
+            return begun.precision
+        width = next(m for m in self.plain_model.modules() if isinstance(m, Encoder)).config.hidden_size
+        chosen = [choose_precision(self.schedule.precision, width, self.accelerator.device)]
+        broadcast_object_list(chosen)  # processes must not differ
+        return chosen[0]
 
 
 @contextmanager
@@ -425,4 +399,5 @@ def _write_metrics(directory: Path, history: list[Metrics], tensorboard: bool) -
 
         with SummaryWriter(str(directory / "tensorboard")) as writer:
             for name, value in history[-1].items():
-                writer.add_scalar(name, value, int(history[-1]["step"]))
+                if not isinstance(value, str):
+                    writer.add_scalar(name, value, int(history[-1]["step"]))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,10 @@ import pytest
 import torch
 from training_worker import SCHEDULE, run
 
+from cloud_model.display import progress
 from cloud_model.errors import DataError
+from cloud_model.network import precision
+from cloud_model.network.precision import autocast
 from cloud_model.training import loop
 from cloud_model.training.loop import METRICS
 from cloud_model.training.pretraining import pretrain
@@ -101,6 +106,38 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert max(factors) == factors[5] == 1
     assert factors[100] == pytest.approx(0, abs=1e-12)
     assert sorted(factors[5:], reverse=True) == factors[5:]
+
+
+@pytest.mark.parametrize(("bfloat16", "chosen"), [(0.1, "bfloat16"), (50.0, "float32")])
+def test_a_run_keeps_the_precision_that_was_the_fastest(tmp_path, monkeypatch, bfloat16, chosen):
+    multiplied = []
+
+    def seen(precision, device):
+        multiplied.append(precision)
+        return autocast(precision, device)
+
+    monkeypatch.setattr(loop, "autocast", seen)
+    auto = replace(SCHEDULE, epochs=2, precision="auto")
+    for seconds in (bfloat16, 1 / bfloat16):  # interrupted, then resumed on another machine
+        monkeypatch.setattr(
+            precision, "product_seconds", lambda _, s=seconds: {"float32": 1.0, "bfloat16": s}
+        )
+        monkeypatch.setattr(loop, "_interruptible", lambda _: nullcontext(lambda step: len(multiplied) == 20))
+        with nullcontext() if multiplied else pytest.raises(pretrain.Interrupted):
+            run(tmp_path, auto)
+    assert set(multiplied) == {chosen}
+    lines = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    assert [line["precision"] for line in lines] == [chosen] * 2
+
+
+def test_off_a_terminal_a_line_now_and_then_tells_the_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    run(tmp_path / "member", replace(SCHEDULE, epochs=1))
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"member in float32: \d+ of 128 crystals, step 1, loss \d\.\d{4}, at most 0:00:\d\d left", lines[0]
+    )
+    assert "128 of 128 crystals" in lines[-1]
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ max_position_embeddings = 32
 [schedule]
 epochs = 2
 learning_rate = 1e-3
-bfloat16 = false
+precision = "float32"
 """
 
 
@@ -73,7 +73,7 @@ def test_one_command_makes_a_checkpoint(config, monkeypatch, tmp_path_factory):
     written = tomllib.loads((output / "pretrain.toml").read_text())
     assert written["schedule"] == {
         **{"epochs": 2, "learning_rate": 1e-3, "warmup": 0.05, "weight_decay": 0.01},
-        **{"gradient_norm": 1.0, "bfloat16": False, "seed": 0},
+        **{"gradient_norm": 1.0, "precision": "float32", "seed": 0},
     }
     assert PretrainingRun.read(output / "pretrain.toml") == PretrainingRun.read(config)
 
@@ -114,8 +114,9 @@ def test_an_interrupted_run_leaves_a_usable_checkpoint(config, monkeypatch):
     [
         ("epochs = 2", "", "lacks an entry"),
         ("epochs = 2", "epochs = 2.5", "Give a value of type int"),
-        ("bfloat16 = false", "bfloat16 = 0", "Give a value of type bool"),
+        ('precision = "float32"', "precision = 0", "Give a value of type"),
         ("hidden_size", "hidden_sise", "unknown entry 'hidden_sise'"),
+        ("float32", "float31", "Choose one of auto, float32"),
         ("[schedule]", "[schedule", "cannot be read as TOML"),
     ],
 )

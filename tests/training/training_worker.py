@@ -21,7 +21,7 @@ TEXTS = [str(Scope.from_orbits(225, [("4a", a), ("4b", b)])) for a, b in product
 TEXTS += [
     str(Scope.from_orbits(221, [("1a", a), ("1b", b), ("3c", "O")])) for a, b in product(ELEMENTS, repeat=2)
 ]
-SCHEDULE = Schedule(epochs=6, learning_rate=1e-3, bfloat16=False)
+SCHEDULE = Schedule(epochs=6, learning_rate=1e-3, precision="float32")
 
 
 def run(directory: Path, schedule: Schedule = SCHEDULE) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
+from cloud_model.network.precision import Choice
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture, Spectra
@@ -55,6 +56,8 @@ class TransferSettings:
         Upper bound of rows times longest row of a batch.
     spectra : int
         Debye spectra of each member, if the labels have heat capacities.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of matrix products, as in `Schedule`.
     seed : int
         Of the first member; the next ones count on.
     """
@@ -69,6 +72,7 @@ class TransferSettings:
     dropout: float = 0.0
     tokens_per_batch: int = 512
     spectra: int = 4
+    precision: Choice = "auto"
     seed: int = 0
 
 
@@ -200,7 +204,12 @@ def _member(
         config.targets,
         [tokens[row] for row in training],
         labels[training],
-        Schedule(epochs=settings.epochs, learning_rate=settings.learning_rate, seed=seed),
+        Schedule(
+            epochs=settings.epochs,
+            learning_rate=settings.learning_rate,
+            precision=settings.precision,
+            seed=seed,
+        ),
         directory,
         validation=([tokens[row] for row in fold], labels[fold]),
         tokens_per_batch=settings.tokens_per_batch,

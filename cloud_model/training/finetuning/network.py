@@ -21,7 +21,8 @@ from cloud_model.physics.debye import DebyeSolid
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
-from cloud_model.training.loop import Metrics, Schedule, Step, parameter_groups, train
+from cloud_model.training.loop import Schedule, Step, parameter_groups, train
+from cloud_model.training.state import Metrics
 
 
 @dataclass(frozen=True)

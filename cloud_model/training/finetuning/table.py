@@ -37,8 +37,8 @@ from cloud_model.training.finetuning.reading import (
     grouped_folds,
     numbers,
 )
-from cloud_model.training.loop import remove_states
 from cloud_model.training.metrics import score_table, scores
+from cloud_model.training.state import remove_states
 
 if TYPE_CHECKING:
     import pandas as pd

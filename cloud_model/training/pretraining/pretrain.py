@@ -17,10 +17,11 @@ from cloud_model.errors import ScopeError, VocabularyError
 from cloud_model.network.encoder import Encoder, EncoderConfig, MaskedLanguageHead
 from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens
 from cloud_model.training.batching import bucketed_batches
-from cloud_model.training.loop import Metrics, Schedule, Step, train
+from cloud_model.training.loop import Schedule, Step, train
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from cloud_model.training.pretraining.masking import IGNORED, Masking
 from cloud_model.training.pretraining.strings import Corpus, TextCorpus, pools
+from cloud_model.training.state import Metrics
 
 
 class MaskedLanguageModel(nn.Module):

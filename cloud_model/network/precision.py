@@ -1,0 +1,121 @@
+"""The precision in which matrices are multiplied: chosen by what the processor does, unless it is told."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from threading import Lock
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.backends import mkldnn
+from torch.nn import functional
+
+from cloud_model.errors import ArgumentError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+Choice = Literal["auto", "float32", "bfloat16", "float16"]
+
+TOKENS = 128  # of the products that are timed: enough to be bound by arithmetic, few enough for milliseconds
+ROUNDS = 5
+WORTHWHILE = 1.2  # times faster that a lower precision must be
+
+
+def check_precision(precision: str) -> None:
+    """Raise an `ArgumentError` unless this is a precision, or ``auto``."""
+    if precision not in get_args(Choice):
+        raise ArgumentError(
+            f"precision {precision!r}", "is unknown", f"Choose one of {', '.join(get_args(Choice))}."
+        )
+
+
+def choose_precision(choice: Choice, width: int, device: torch.device) -> Precision:
+    """Resolve ``auto`` to the fastest of float32 and bfloat16 for a network on a device.
+
+    Parameters
+    ----------
+    choice : {'auto', 'float32', 'bfloat16', 'float16'}
+        Anything but ``auto`` is returned as it is.
+    width : int
+        Hidden units of the network.
+    device : torch.device
+        Where it runs. On a CPU a product of the network's own shape is timed, once a process; a GPU says by
+        itself whether it has bfloat16 units.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such precision.
+    """
+    check_precision(choice)
+    if choice != "auto":
+        return choice
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type != "cpu":
+        return "float32"
+    seconds = product_seconds(width)
+    return "bfloat16" if seconds["float32"] > WORTHWHILE * seconds["bfloat16"] else "float32"
+
+
+@cache
+def product_seconds(width: int) -> dict[Precision, float]:
+    """Time of the product that an encoder of this width spends most time on, in each precision, on the CPU."""
+    hidden, weights = torch.randn(TOKENS, width), torch.randn(4 * width, width)
+    pairs: dict[Precision, tuple[Tensor, Tensor]] = {
+        "float32": (hidden, weights),
+        "bfloat16": (hidden.bfloat16(), weights.bfloat16()),
+    }
+    seconds: dict[Precision, float] = {}
+    for precision, (left, right) in pairs.items():
+        rounds = [_seconds(left, right) for _ in range(ROUNDS)]
+        seconds[precision] = min(rounds)
+    return seconds
+
+
+@torch.inference_mode()
+def _seconds(left: Tensor, right: Tensor) -> float:
+    start = time.perf_counter()
+    functional.linear(left, right)
+    return time.perf_counter() - start
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Context in which matrices are multiplied in a precision; weights and everything else stay float32."""
+    lower = precision != "float32"
+    return torch.autocast(device.type, getattr(torch, precision) if lower else None, enabled=lower)
+
+
+def kernels(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """Context that leaves float32 products on the CPU to MKL, which is as fast as oneDNN.
+
+    oneDNN compiles, and keeps, a kernel for each new shape of a batch.
+    """
+    return _without_onednn if precision == "float32" and device.type == "cpu" else nullcontext()
+
+
+class _WithoutOneDNN:
+    """The flag is the process's, so the first thread in takes it down and the last one out puts it back."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._before = mkldnn.enabled
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = mkldnn.enabled
+                mkldnn.enabled = False  # type: ignore[assignment]  # typed as the descriptor
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                mkldnn.enabled = self._before
+
+
+_without_onednn = _WithoutOneDNN()

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.backends import mkldnn
+
+from cloud_model.errors import ArgumentError
+from cloud_model.network import precision
+from cloud_model.network.precision import autocast, choose_precision, kernels, product_seconds
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "chosen"),
+    [(1.0, 0.4, "bfloat16"), (1.0, 80.0, "float32"), (1.0, 0.95, "float32")],
+    ids=["matrix units", "emulated", "a tie"],
+)
+def test_the_faster_precision_is_chosen(monkeypatch, float32, bfloat16, chosen):
+    monkeypatch.setattr(precision, "product_seconds", lambda _: {"float32": float32, "bfloat16": bfloat16})
+    assert choose_precision("auto", 256, CPU) == chosen
+    assert choose_precision("float32", 256, CPU) == "float32"
+    assert choose_precision("bfloat16", 256, CPU) == "bfloat16"
+
+
+@pytest.mark.parametrize(("native", "chosen"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_is_asked(monkeypatch, native, chosen):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert choose_precision("auto", 256, torch.device("cuda")) == chosen
+
+
+def test_products_are_timed_once():
+    first = product_seconds(64)
+    assert set(first) == {"float32", "bfloat16"}
+    assert all(0 < seconds < 1 for seconds in first.values())
+    assert product_seconds(64) is first
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ArgumentError, match="Choose one of auto, float32"):
+        choose_precision("half", 256, CPU)
+
+
+@pytest.mark.parametrize("lower", ["bfloat16", "float16"])
+def test_matrices_are_multiplied_in_the_precision(lower):
+    left, right = torch.randn(4, 8), torch.randn(8, 4)
+    with autocast(lower, CPU):
+        assert (left @ right).dtype == getattr(torch, lower)
+    with autocast("float32", CPU):
+        assert (left @ right).dtype == torch.float32
+
+
+def test_float32_products_compile_no_kernels():
+    before = mkldnn.enabled
+    with kernels("float32", CPU):
+        assert not mkldnn.enabled
+        with kernels("float32", CPU):
+            assert not mkldnn.enabled
+        assert not mkldnn.enabled
+    assert mkldnn.enabled == before
+    with kernels("bfloat16", CPU):
+        assert mkldnn.enabled == before
