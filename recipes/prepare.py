@@ -3,8 +3,9 @@
     python -m recipes.prepare DATA OUTPUT
 
 writes ``corpus.parquet`` and ``validation.parquet`` (SCOPE strings), ``labels.parquet`` (SCOPE strings, one column a
-property, temperatures and heat capacities, and the split) and ``cloud_label.parquet`` (the published label of the
-heat capacity, of crystals with imaginary modes too, which is only measured on).
+property, temperatures and heat capacities, and the split), and what is only measured on: ``cloud_label.parquet`` (the
+published label of the heat capacity, of crystals with imaginary modes too) and ``energies.parquet`` (formation energies
+and band gaps of validation crystals as each table has them).
 
 Equal strings are merged. Rows whose composition hashes into the validation twentieth are validation rows in every
 table, and are left out of the corpus, so that no validation composition has been seen in any form.
@@ -105,6 +106,7 @@ def main() -> None:
     labels.reset_index().to_parquet(arguments.output / "labels.parquet")
 
     published_labels(arguments.data).to_parquet(arguments.output / "cloud_label.parquet")
+    validation_energies(arguments.data).to_parquet(arguments.output / "energies.parquet")
 
     unlabelled = [table(arguments.data, name).scope for name in ("pretrain_mp", "pretrain_extra")]
     corpus = pd.concat([*unlabelled, labels.index.to_series()]).drop_duplicates()
@@ -248,6 +250,34 @@ def published_labels(data: Path) -> pd.DataFrame:
     )
     rows = rows.dropna()
     return rows.assign(split=["validation" if is_validation(text) else "train" for text in rows.scope])
+
+
+def validation_energies(data: Path) -> pd.DataFrame:
+    """Formation energies and heights above the hull (eV/atom) and band gaps (eV) of validation crystals, one a row."""
+    columns = {
+        "mp20_energy_gap": ("formation_energy_per_atom", "formation_energy_per_atom", "band_gap"),
+        "wbm_44k": ("formation_energy_per_atom", "formation_energy_consensus", "band_gap"),
+        "mp_formation_energy": ("formation_energy_per_atom_2018", "formation_energy_2018", None),
+    }
+    parts = []
+    for name, (scale, energy, gap) in columns.items():
+        rows = table(data, name)
+        rows = rows[[is_validation(text) for text in rows.scope]]
+        if name == "wbm_44k":
+            rows = rows[rows.consensus_spread < AGREED]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "scope": rows.scope,
+                    "table": name,
+                    "scale": scale,
+                    "energy": pd.to_numeric(rows[energy]),
+                    "height": pd.to_numeric(rows.e_above_hull) if "e_above_hull" in rows else np.nan,
+                    "band_gap": rows[gap] if gap else np.nan,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True).dropna(subset="energy")
 
 
 @cache
