@@ -1,0 +1,67 @@
+"""Prediction intervals of stated coverage, by split conformal prediction.
+
+A residual is measured in units of its predicted standard error. Quantiles of that ratio over crystals that nobody
+trained on are the factors that make an interval of a standard error, whatever the shape of the distribution (Lei et
+al., J. Am. Stat. Assoc. 113, 1094, 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud_model.errors import ArgumentError
+
+Array = NDArray[np.float64]
+
+COVERAGES = (0.5, 0.6, 0.6827, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
+
+
+def interval_factors(ratios: Array) -> dict[str, float]:
+    """Half-widths of intervals in standard errors.
+
+    Parameters
+    ----------
+    ratios : ndarray, shape (n,)
+        Absolute residuals over their standard errors, of crystals not trained on; NaN where there is no label.
+
+    Returns
+    -------
+    dict of str to float
+        Coverage -> factor. Of n residuals it is the one of rank ``ceil((n + 1) * coverage)``, so that small samples
+        promise no more than they can; coverages for which n is too small are left out.
+    """
+    known = np.sort(ratios[~np.isnan(ratios)])
+    ranks = {coverage: int(np.ceil((len(known) + 1) * coverage)) for coverage in COVERAGES}
+    return {f"{c:g}": float(known[rank - 1]) for c, rank in ranks.items() if rank <= len(known)}
+
+
+def interval_factor(factors: Mapping[str, float], coverage: float) -> float:
+    """Half-width of the interval of this coverage, in standard errors.
+
+    Parameters
+    ----------
+    factors : mapping of str to float
+        As `interval_factors` gives them; those of coverages in between are interpolated.
+    coverage : float
+        Share of the crystals whose property the interval is to hold, between 0 and 1.
+
+    Raises
+    ------
+    ArgumentError
+        If the coverage is beyond those that could be measured.
+    """
+    known = sorted((float(name), factor) for name, factor in factors.items())
+    widest = known[-1][0] if known else 0.0
+    if not (isinstance(coverage, int | float) and 0 < coverage <= widest):
+        raise ArgumentError(
+            f"interval {coverage!r}",
+            f"is not above 0 and at most {widest:g}, the largest share that was measured",
+            "Give the share of crystals that the interval is to hold, such as 0.95."
+            if known
+            else "Use a checkpoint with calibrated intervals, such as the default.",
+        )
+    shares, widths = zip((0.0, 0.0), *known, strict=True)
+    return float(np.interp(coverage, shares, widths))
