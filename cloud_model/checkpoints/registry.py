@@ -18,6 +18,7 @@ from pathlib import Path
 from cloud_model.errors import CheckpointError, CloudWarning
 
 DEFAULT = "cloud-mini"
+BASE = "cloud-base"  # the encoder that has seen no label
 GROUP = "cloud_model.checkpoints"
 _BUNDLED = Path(__file__).parent
 _FILES = (

@@ -118,7 +118,9 @@ def finetune(
 )
 @click.option("--target", required=True, help="Column of labels.")
 @click.option("--property", "name", help="Property of the checkpoint, if its name is not that of the column.")
-@options.model_option("Checkpoint to judge, or to start from; the default one if left out.")
+@options.model_option(
+    "Checkpoint to judge, or to start from; the default, or for MatBench cloud-base, if left out."
+)
 @click.option("--split-column", help="Column whose rows 'test' are judged; all rows without it.")
 @click.option("--finetune", is_flag=True, help="Fine-tune in each fold and judge that.")
 @click.option("--unit", default="", help="Of a target that is fine-tuned.")

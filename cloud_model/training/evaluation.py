@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.checkpoints.registry import resolve
-from cloud_model.errors import DataError, PropertyError
+from cloud_model.checkpoints.registry import BASE, resolve
+from cloud_model.errors import ArgumentError, DataError, PropertyError
 from cloud_model.model import CloudModel
 from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.training.baselines import baseline_predictions
@@ -193,7 +193,8 @@ def cross_validate(
     directory : Path
         Receives the training state of each fold.
     model : str or Path, optional
-        The checkpoint to start from.
+        The checkpoint to start from. By default it is that of `CloudModel.from_pretrained`, for MatBench
+        ``cloud-base``.
     folder : Path
         Where relative paths of structures begin.
     protocol : {'formula', 'matbench'}
@@ -202,9 +203,20 @@ def cross_validate(
         Folds of formulas.
     settings : TransferSettings, optional
         How to train.
+
+    Raises
+    ------
+    ArgumentError
+        If a benchmark would start from a checkpoint that was trained on labels.
     """
     settings = settings or TransferSettings()
-    base = Checkpoint.load(resolve(model))
+    base = Checkpoint.load(resolve(BASE if model is None and protocol == "matbench" else model))
+    if protocol == "matbench" and base.config.properties:
+        raise ArgumentError(
+            f"model {base.config.name!r}",
+            "was trained on labels, and those of MatBench may be among them",
+            f"Start from {BASE!r}, which has seen none, or use the protocol 'formula'.",
+        )
     ((name, unit),) = columns.units.items()
     crystals = LabelledCrystals.read(table, folder, columns, base)
     tests = (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -16,6 +17,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.cli import training as cli
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudWarning, DataError, PropertyError
+from cloud_model.network.predictor import Predictor
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluation import MATBENCH_SEED, cross_validate, evaluate
 from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
@@ -258,16 +260,25 @@ def test_evaluation_judges_the_test_rows_of_a_given_split(finetuned, table):
         evaluate(table, "scope", "stiffness", name="softness", model=output)
 
 
-def test_the_matbench_protocol_has_its_folds(table, tiny_checkpoint, tmp_path):
+def test_the_matbench_protocol_has_its_folds(table, tiny_checkpoint, tmp_path, monkeypatch):
     from sklearn.model_selection import KFold
 
+    labelled = Checkpoint.load(tiny_checkpoint)
+    encoder = Predictor(labelled.config.encoder, 0, 0)
+    unlabelled = replace(labelled.config, targets={}, properties={}, spectra=0, domain=False)
+    Checkpoint(unlabelled, labelled.tokenizer, [encoder]).save(tmp_path / "base", "")
+    monkeypatch.setattr("cloud_model.training.evaluation.BASE", tmp_path / "base")
     columns = Columns(structure="scope", units={"stiffness": "GPa"})
     settings = TransferSettings(members=1, folds=5, epochs=1)
-    result = cross_validate(
-        table, columns, tmp_path, model=tiny_checkpoint, protocol="matbench", settings=settings
-    )
+    result = cross_validate(table, columns, tmp_path / "runs", protocol="matbench", settings=settings)
     for fold, (_, test) in enumerate(KFold(5, shuffle=True, random_state=MATBENCH_SEED).split(table)):
         assert result.predictions.index[result.predictions.fold == fold].tolist() == sorted(test)
+
+
+def test_no_benchmark_starts_from_its_labels(table, tiny_checkpoint, tmp_path):
+    columns = Columns(structure="scope", units={"stiffness": "GPa"})
+    with pytest.raises(ArgumentError, match="was trained on labels"):
+        cross_validate(table, columns, tmp_path, model=tiny_checkpoint, protocol="matbench")
 
 
 def test_the_commands(table, tiny_checkpoint, tmp_path):
