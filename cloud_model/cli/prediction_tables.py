@@ -25,6 +25,7 @@ COMMON = ("formation_energy_per_atom", "band_gap", "bulk_modulus", "heat_capacit
 """Properties that are shown of several crystals."""
 
 NOTE = "±: one standard error, against the theory named, not against experiment."
+RATIO_NOTE = "value/measured: median ratio to experiment over well-known crystals."
 
 _NAMES = ("crystal", "formula", "group", "unit", "theory")  # columns that hold no numbers
 _FILE_WIDTH = 10  # of names of files where space is scarce
@@ -44,6 +45,7 @@ def print_crystal(screen: Console, rows: Sequence[Row], properties: Mapping[str,
     """
     screen.print(_label(rows[0]), soft_wrap=True)
     screen.print()
+    compared = any(info.experiment_ratio for info in properties.values())
     if constant := [name for name in properties if name not in THERMODYNAMICS]:
         screen.print(_properties_down(rows[0], constant, properties))
     if thermal := [name for name in properties if name in THERMODYNAMICS]:
@@ -54,7 +56,7 @@ def print_crystal(screen: Console, rows: Sequence[Row], properties: Mapping[str,
             _print_across(
                 screen, rows, thermal, properties, {"K": [f"{row['temperature']:g}" for row in rows]}
             )
-    screen.print(f"\n{NOTE}")
+    screen.print(f"\n{NOTE}" + (f"\n{RATIO_NOTE}" if compared else ""))
 
 
 def print_crystals(screen: Console, rows: Sequence[Row], properties: Mapping[str, PropertyInfo]) -> None:
@@ -97,13 +99,13 @@ def _properties_down(
     row: Row, names: Sequence[str], properties: Mapping[str, PropertyInfo], heading: str = ""
 ) -> Table:
     """Table of the properties of one crystal."""
-    ratios = {name: properties[name].experiment_ratio for name in names}
+    ratios = [properties[name].experiment_ratio for name in names]
     columns = {
         heading or "property": list(names),
         "unit": [properties[name].unit for name in names],
         "value": [_cell(row, name) for name in names],
         "theory": [properties[name].theory for name in names],
-        "to experiment": [f"{ratio:.2f} times" if ratio else "" for ratio in ratios.values()],
+        "value/measured": [f"{ratio:.2f}" if ratio else "" for ratio in ratios],
     }
     shown = {title: cells for title, cells in columns.items() if any(cells)}
     return _table(shown, {title: max(map(len, [title, *cells])) for title, cells in shown.items()})

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import gcd
 
-from cloud_model.crystal.elements import ELEMENT_RANK
+_IUPAC = (
+    "Og Rn Xe Kr Ar Ne He Fr Cs Rb K Na Li Ra Ba Sr Ca Mg Be Lr No Md Fm Es Cf Bk Cm Am Pu Np U Pa Th Ac Lu Yb Tm Er "
+    "Ho Dy Tb Gd Eu Sm Pm Nd Pr Ce La Y Sc Rf Hf Zr Ti Db Ta Nb V Sg W Mo Cr Bh Re Tc Mn Hs Os Ru Fe Mt Ir Rh Co Ds Pt "
+    "Pd Ni Rg Au Ag Cu Cn Hg Cd Zn Nh Tl In Ga Al B Fl Pb Sn Ge Si C Mc Bi Sb As P N H Lv Po Te Se S O Ts At I Br Cl F"
+)
+_PLACE = {symbol: place for place, symbol in enumerate(_IUPAC.split())}
 
 
 def reduced_formula(counts: Mapping[str, int]) -> str:
-    """Write the smallest integer formula, elements in the order of electronegativity.
+    """Write the smallest integer formula, elements in the order of IUPAC (Red Book 2005, table VI).
 
     Parameters
     ----------
@@ -22,7 +27,5 @@ def reduced_formula(counts: Mapping[str, int]) -> str:
     'SrTiO3'
     """
     divisor = gcd(*counts.values())
-    numbers = {
-        element: counts[element] // divisor for element in sorted(counts, key=ELEMENT_RANK.__getitem__)
-    }
+    numbers = {element: counts[element] // divisor for element in sorted(counts, key=_PLACE.__getitem__)}
     return "".join(f"{element}{number if number > 1 else ''}" for element, number in numbers.items())
