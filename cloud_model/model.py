@@ -34,6 +34,7 @@ from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.physics.thermodynamics import QUANTITIES, Thermodynamics
 from cloud_model.properties.catalogue import PropertyInfo
+from cloud_model.properties.intervals import interval_factor
 from cloud_model.scope.string import Scope, scopes
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class CloudModel:
         properties: str | Sequence[str] | None = None,
         temperature: float = 300.0,
         errors: Literal["raise", "nan"] = "nan",
+        interval: float | None = None,
     ) -> pd.DataFrame:
         """Predict properties of crystals.
 
@@ -221,16 +223,19 @@ class CloudModel:
         errors : {'raise', 'nan'}
             What becomes of crystals of a collection that cannot be read: an error for the batch, or rows of
             NaN and a warning.
+        interval : float, optional
+            Share of crystals, such as 0.95, whose property is to lie between the columns ``<name>_low`` and
+            ``<name>_high``, which then stand in place of ``<name>_std``.
 
         Returns
         -------
         DataFrame
             One row a crystal, with the index of `crystals` if it comes from pandas. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
-            error. Column ``out_of_domain`` is true where a crystal is less like the training crystals than
-            98% of held-out ones are, so that neither prediction nor standard error can be trusted; checkpoints that
-            do not know their domain have none. Column ``error`` is None, or says why a row holds no
-            predictions. Properties of a cell need a cell: they are NaN for a SCOPE string.
+            error, or the two bounds. Column ``out_of_domain`` is true where a crystal is less like the training
+            crystals than 98% of held-out ones are, so that neither prediction nor standard error can be trusted;
+            checkpoints that do not know their domain have none. Column ``error`` is None, or says why a row holds
+            no predictions. Properties of a cell need a cell: they are NaN for a SCOPE string.
 
         Raises
         ------
@@ -242,11 +247,11 @@ class CloudModel:
         PropertyError
             If the model does not know a property.
         ArgumentError
-            If the temperature is not a finite number >= 0.
+            If the temperature is not a finite number >= 0, or no interval holds such a share.
         """
         import pandas as pd
 
-        columns: dict[str, Any] = {**self.predict_arrays(crystals, properties, temperature, errors)}
+        columns: dict[str, Any] = {**self.predict_arrays(crystals, properties, temperature, errors, interval)}
         if "out_of_domain" in columns:
             columns["out_of_domain"] = pd.array(columns["out_of_domain"], dtype="boolean")
         return pd.DataFrame(
@@ -259,6 +264,7 @@ class CloudModel:
         properties: str | Sequence[str] | None = None,
         temperature: float = 300.0,
         errors: Literal["raise", "nan"] = "nan",
+        interval: float | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Predict properties without pandas, which takes longer than the network for a single crystal.
 
@@ -274,7 +280,7 @@ class CloudModel:
         temperature = checked_temperature(temperature)
         good, failures = self._read(crystals, errors)
         total = len(good) + len(failures)
-        columns: dict[str, NDArray[Any]] = self._columns(list(good.values()), names, temperature)
+        columns: dict[str, NDArray[Any]] = self._columns(list(good.values()), names, temperature, interval)
         reasons = np.full(total, None)
         if failures:
             place = np.full(total, -1)
@@ -417,9 +423,9 @@ class CloudModel:
 
     @torch.inference_mode()
     def _columns(
-        self, crystals: Sequence[_Described], names: Sequence[str], temperature: float
+        self, crystals: Sequence[_Described], names: Sequence[str], temperature: float, interval: float | None
     ) -> dict[str, Array]:
-        """Values and standard errors of the named properties, and the domain, one number a crystal."""
+        """Values of the named properties, standard errors or bounds, and the domain, one number a crystal."""
         found = self._outputs(crystals)
         n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
@@ -434,13 +440,30 @@ class CloudModel:
             if name in QUANTITIES:
                 value, error = curves[QUANTITIES[name].function]
                 factor = n_atoms if QUANTITIES[name].basis == "cell" else 1.0
-                columns[name], columns[f"{name}_std"] = factor * value, factor * error
+                value, error = factor * value, factor * error
             else:
                 i = scalars.index(name)
-                columns[name], columns[f"{name}_std"] = found.values[:, i], found.errors[:, i]
+                value, error = found.values[:, i], found.errors[:, i]
+            columns[name] = value
+            if interval is None:
+                columns[f"{name}_std"] = error
+            else:
+                columns[f"{name}_low"], columns[f"{name}_high"] = self._bounds(name, value, error, interval)
         if self.checkpoint.config.domain:
             columns["out_of_domain"] = (found.distance[:, 0] > 1).astype(float)
         return columns
+
+    def _bounds(self, name: str, value: Array, error: Array, interval: float) -> tuple[Array, Array]:
+        """Bounds of the interval that holds this share of the crystals."""
+        config = self.checkpoint.config
+        calibrated = "heat_capacity_per_atom" if name in QUANTITIES else name
+        factor = interval_factor(config.intervals.get(calibrated, {}), interval)
+        if name in config.targets:
+            return config.targets[name].interval(value, error, factor)
+        low = value - factor * error
+        if QUANTITIES[name].function in ("heat_capacity", "entropy"):
+            low = np.maximum(low, 0.0)
+        return low, value + factor * error
 
     def _spectra(self, crystals: Sequence[_Described]) -> Spectra:
         return _spectra(self._outputs(crystals))
@@ -477,13 +500,18 @@ class CloudModel:
         """The columns of `_Outputs`, side by side."""
         config = self.checkpoint.config
         outputs = [run_heads(member, tokens) for member in self.checkpoint.members]
+        distances = [output.distance.double().numpy() for output in outputs if output.distance is not None]
+        distance = np.mean(distances, axis=0) if distances else np.zeros(len(tokens))
         values = errors = np.empty((len(tokens), 0))
         scalars = [output.scalars for output in outputs if output.scalars is not None]
         if scalars:
             means = np.stack([part.value.double().numpy() for part in scalars])
             scales = np.stack([part.scale.double().numpy() for part in scalars])
             mean, scale = means.mean(0), np.sqrt((scales**2).mean(0) + means.var(0))
-            pairs = [t.physical(mean[:, i], scale[:, i]) for i, t in enumerate(config.targets.values())]
+            pairs = [
+                target.physical(mean[:, i], scale[:, i], distance)
+                for i, target in enumerate(config.targets.values())
+            ]
             values, errors = (np.stack(part, axis=1) for part in zip(*pairs, strict=True))
         parts = [output.spectra.each(Tensor.double) for output in outputs if output.spectra is not None]
         theta = weights = np.empty((len(tokens), 0))
@@ -491,8 +519,6 @@ class CloudModel:
         if parts:
             spectra = Spectra.together(parts).calibrated(config.spread_calibration)
             theta, weights, spread, floor = (part.numpy() for part in spectra)
-        distances = [output.distance.double().numpy() for output in outputs if output.distance is not None]
-        distance = np.mean(distances, axis=0) if distances else np.zeros(len(tokens))
         return np.column_stack([values, errors, theta, weights, spread, floor, distance])
 
     def _pool(self, tokens: Sequence[Tokens], pooling: Pooling) -> NDArray[np.float32]:

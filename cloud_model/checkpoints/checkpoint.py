@@ -71,6 +71,9 @@ class CheckpointConfig:
         Factor on the predicted relative error of the Debye temperatures.
     domain : bool
         Whether the networks know how far a crystal is from their training crystals.
+    intervals : dict of str to dict
+        Property -> coverage -> half-width of the prediction interval in standard errors; that of
+        ``heat_capacity_per_atom`` is for all of thermodynamics.
     """
 
     name: str
@@ -82,6 +85,7 @@ class CheckpointConfig:
     spectra: int = 0
     spread_calibration: float = 1.0
     domain: bool = False
+    intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         thermodynamics = THERMODYNAMICS.keys() if self.spectra else set()

@@ -15,6 +15,8 @@ Transform = Literal["identity", "log10", "logistic"]
 Basis = Literal["atom", "cell", "crystal"]
 Array = NDArray[np.float64]
 
+FARTHEST = 3.0  # distance from the training crystals beyond which error bars grow no more
+
 
 @dataclass(frozen=True, kw_only=True)
 class PropertyInfo:
@@ -61,15 +63,22 @@ class ScalarTarget:
         Mean and standard deviation of the transformed training labels.
     minimum : float or None
         Values below it are physically impossible, and are raised to it.
+    maximum : float or None
+        The same above.
     calibration : float
         Factor on predicted errors that makes 68% of validation crystals fall within one of them.
+    growth : float
+        By how much the logarithm of that factor grows with the distance from the training crystals, in units of the
+        distance that is the end of the domain.
     """
 
     transform: Transform
     location: float
     scale: float
     minimum: float | None = None
+    maximum: float | None = None
     calibration: float = 1.0
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.scale > 0 and self.calibration >= 0):
@@ -83,7 +92,7 @@ class ScalarTarget:
                 "Labels", "are not all positive, so have no logarithm", "Train without the transform."
             )
         if transform == "logistic":
-            return cls(transform=transform, location=0.0, scale=1.0)
+            return cls(transform=transform, location=0.0, scale=1.0, minimum=0.0, maximum=1.0)
         transformed = np.log10(labels) if transform == "log10" else labels
         deviation = float(np.nanstd(transformed))
         return cls(
@@ -98,21 +107,34 @@ class ScalarTarget:
         transformed = np.log10(labels) if self.transform == "log10" else labels
         return (transformed - self.location) / self.scale
 
-    def physical(self, value: Array, error: Array) -> tuple[Array, Array]:
+    def physical(self, value: Array, error: Array, distance: Array | float = 0.0) -> tuple[Array, Array]:
         """Normalised values and standard errors to physical ones.
 
+        The distance is that from the training crystals, in units of the one that is the end of the domain.
         Under a logarithm the standard error is that of first order, ``value * ln 10 * error``. That of a probability
         p is the deviation of the outcome, ``sqrt(p (1 - p))``.
         """
         value = self.location + self.scale * value
-        error = self.calibration * self.scale * error
+        error = self.calibration * np.exp(self.growth * np.minimum(distance, FARTHEST)) * self.scale * error
         if self.transform == "logistic":
-            value = 1 / (1 + np.exp(-value))
+            value = 1 / (1 + np.exp(-np.clip(value, -700, 700)))
             return value, np.sqrt(value * (1 - value))
         if self.transform == "log10":
             value = 10.0**value
             error = np.log(10) * value * error
-        return (value if self.minimum is None else np.maximum(value, self.minimum)), error
+        return self._possible(value), error
+
+    def interval(self, value: Array, error: Array, factor: float) -> tuple[Array, Array]:
+        """Bounds so many standard errors below and above physical values; under a logarithm it is a ratio."""
+        if self.transform == "log10":
+            ratio = np.exp(factor * error / value)
+            return self._possible(value / ratio), self._possible(value * ratio)
+        return self._possible(value - factor * error), self._possible(value + factor * error)
+
+    def _possible(self, value: Array) -> Array:
+        if self.minimum is None and self.maximum is None:
+            return value
+        return np.clip(value, self.minimum, self.maximum)
 
 
 SCALARS: dict[str, PropertyInfo] = {
