@@ -32,7 +32,7 @@ from scipy.spatial.transform import Rotation
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudWarning
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 
 RESULTS = Path(__file__).parent / "results"
 SYMPREC = 0.01

@@ -20,7 +20,7 @@ from ase.geometry import cellpar_to_cell
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.errors import CloudWarning
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 
 RESULTS = Path(__file__).parent / "results"
 

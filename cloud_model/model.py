@@ -35,7 +35,8 @@ from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.physics.thermodynamics import QUANTITIES, Thermodynamics
 from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.properties.intervals import interval_factor
-from cloud_model.scope.string import Scope, scopes
+from cloud_model.scope.batches import scopes
+from cloud_model.scope.string import Scope
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel, Pooling
 from cloud_model.properties.catalogue import THERMODYNAMICS
-from cloud_model.scope.string import Scope
+from cloud_model.scope.string import Scope, is_scope_string
 
 CRYSTALS_PER_BATCH = 1024
 
@@ -289,7 +289,7 @@ def _crystal_column(df: pd.DataFrame) -> Hashable:
 def _is_crystal(value: Any) -> bool:
     if not isinstance(value, str):
         return isinstance(value, IStructure | Atoms)
-    if value.count("|") != 2:
+    if not is_scope_string(value):
         return False
     try:
         Scope.parse(value)

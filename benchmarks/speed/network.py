@@ -17,7 +17,7 @@ from cloud_model.errors import CloudError
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import PAD, SPECIAL_TOKENS, Tokenizer, Tokens, build_vocabulary
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 
 LENGTH = 64  # tokens, to which the published code pads
 BATCH = 64

@@ -18,7 +18,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from cloud_model import Scope
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.conversions import from_object
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 
 PUBLISHED = "pymatgen's SpacegroupAnalyzer on each structure, as published"
 

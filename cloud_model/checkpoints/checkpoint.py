@@ -37,14 +37,14 @@ from cloud_model.network.heads import HEAD_SIZE
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget
-from cloud_model.scope.string import Dialect
+from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.scope.description import Dialect
 
 FORMAT = 1
 CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
 MAX_TEXT, MAX_WEIGHTS = 2**24, 2**33  # bytes of a file
 MAX_MEMBERS = 100
 MAX_NAME = 200  # characters
-PUBLISHED_SYMPREC = 0.01  # pymatgen's default, which the published code uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +222,7 @@ def _load_published(directory: Path, config: dict[str, Any]) -> Checkpoint:
         parsed = CheckpointConfig(
             name=_published_name(directory),
             dialect="reference",
-            symprec=PUBLISHED_SYMPREC,
+            symprec=DEFAULT_SYMPREC,
             encoder=encoder,
         )
     except ValueError as error:

@@ -9,7 +9,8 @@ from typing import get_args
 import click
 
 from cloud_model.cli import options
-from cloud_model.scope.string import Dialect
+from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.scope.description import Dialect
 
 
 @click.command()
@@ -31,7 +32,7 @@ from cloud_model.scope.string import Dialect
 @click.option(
     "--symprec",
     type=click.FloatRange(0, min_open=True),
-    default=0.01,
+    default=DEFAULT_SYMPREC,
     show_default=True,
     help="Tolerance of symmetry, Angstrom.",
 )

@@ -12,9 +12,10 @@ from cloud_model.cli import options
 from cloud_model.cli.inputs import Report, chunks
 from cloud_model.cli.output import print_csv, print_json
 from cloud_model.errors import CloudError
+from cloud_model.scope import DEFAULT_SYMPREC
 
 if TYPE_CHECKING:
-    from cloud_model.scope.string import Dialect
+    from cloud_model.scope.description import Dialect
 
 
 @click.command()
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     help="How the string is written.",
 )
 @click.option(
-    "--symprec", type=float, default=0.01, show_default=True, help="Tolerance of symmetry, Angstrom."
+    "--symprec",
+    type=float,
+    default=DEFAULT_SYMPREC,
+    show_default=True,
+    help="Tolerance of symmetry, Angstrom.",
 )
 @options.output_format
 def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format: str) -> int:
@@ -58,7 +63,7 @@ def scope(inputs: Sequence[str], dialect: Dialect, symprec: float, output_format
 def _records(
     inputs: Sequence[str], dialect: Dialect, symprec: float, report: Report
 ) -> Iterator[dict[str, Any]]:
-    from cloud_model.scope.string import scopes
+    from cloud_model.scope.batches import scopes
 
     for sources in chunks(inputs):
         results = scopes([source.crystal for source in sources], dialect, symprec)

@@ -27,7 +27,10 @@ from tqdm import tqdm
 from cloud_model.corpus.sources import Record, records
 from cloud_model.errors import ArgumentError, CloudError, DataError, VocabularyError
 from cloud_model.network.tokenizer import Tokenizer
-from cloud_model.scope.string import Dialect, Scope, scopes
+from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.scope.batches import scopes
+from cloud_model.scope.description import Dialect
+from cloud_model.scope.string import Scope
 
 BLOCK = 8192  # crystals that are described together; the most rows of a shard
 STATE, REPORT, UNREADABLE = "_ingest.sqlite", "_report.json", "_unreadable.csv"
@@ -57,7 +60,7 @@ class IngestSettings:
     """
 
     dialect: Dialect = "sites"
-    symprec: float = 0.01
+    symprec: float = DEFAULT_SYMPREC
     column: str = "scope"
     n_jobs: int = 1
 

@@ -11,39 +11,32 @@
 from __future__ import annotations
 
 import os
-import pickle
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from itertools import chain
-from typing import Any, Literal, get_args
+from functools import cache
+from typing import Any
 
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.elements import ELEMENT_RANK, SYMBOLS
+from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import read_crystal
 from cloud_model.crystal.formula import reduced_formula
-from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError, ScopeError
+from cloud_model.errors import ScopeError
+from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.canonical import canonical_letters, canonical_orbits
-from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
-from cloud_model.scope.symmetry import (
-    DEFAULT_ENGINE,
-    Engine,
-    Symmetry,
-    check_search,
-    find_published_symmetry,
-    find_symmetry,
-    orbits_of,
-    recall_symmetry,
+from cloud_model.scope.description import (
+    Composition,
+    Describer,
+    Dialect,
+    Orbits,
+    check_dialect,
+    from_canonical,
+    round_fraction,
+    wyckoff_symbols,
 )
-
-Dialect = Literal["reference", "canonical", "sites"]
-Orbits = tuple[tuple[str, str], ...]
-Composition = tuple[tuple[str, float], ...]
-Found = tuple[Crystal, Symmetry]
+from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
+from cloud_model.scope.symmetry import Engine
 
 _LARGEST_FORMULA = 400  # atoms
 
@@ -128,14 +121,14 @@ class Scope:
                 f"{error.args[0]!r} is not one of its Wyckoff symbols, or not an element",
                 "Give each orbit a symbol such as '4a' and an element such as 'Na'.",
             ) from None
-        return _from_canonical(space_group, canonical, dialect)
+        return cls(*from_canonical(space_group, canonical, dialect))
 
     @classmethod
     def from_crystal(
         cls,
         crystal: Any,
         dialect: Dialect = "canonical",
-        symprec: float = 0.01,
+        symprec: float = DEFAULT_SYMPREC,
         engine: Engine | None = None,
     ) -> Scope:
         """Describe a crystal.
@@ -163,9 +156,9 @@ class Scope:
         ScopeError
             If it is a malformed SCOPE string, or one that cannot be written in this dialect.
         """
-        describer = _Describer(dialect, symprec, engine)
-        read = describer.read(crystal)
-        return read if isinstance(read, Scope) else describer.write(describer.search(read))
+        describer = Describer(dialect, symprec, engine)
+        read = scope_or_crystal(crystal, dialect)
+        return read if isinstance(read, Scope) else cls(*describer.write(describer.search(read)))
 
     @classmethod
     def parse(cls, text: str) -> Scope:
@@ -220,7 +213,7 @@ class Scope:
         if dialect == "reference":
             raise _no_conversion(str(self), dialect, "it does not tell the order of the sites")
         letters = canonical_letters(self.space_group, [symbol[-1] for symbol in self.wyckoff])
-        symbols = _symbols(self.space_group)
+        symbols = wyckoff_symbols(self.space_group)
         return replace(
             self,
             wyckoff=tuple(symbols[letter] for letter in letters),
@@ -267,200 +260,26 @@ class Scope:
         return hash(str(self))
 
 
-def scopes(
-    crystals: Iterable[Any],
-    dialect: Dialect = "canonical",
-    symprec: float = 0.01,
-    engine: Engine | None = None,
-    n_jobs: int = 1,
-    progress: bool = False,
-    remember: bool = False,
-) -> list[Scope | CloudError]:
-    """Describe many crystals.
+def is_scope_string(crystal: Any) -> bool:
+    """Whether this is a SCOPE string, rather than the name or the text of a file."""
+    return isinstance(crystal, str) and crystal.count("|") == 2 and "\n" not in crystal.strip()
 
-    Parameters
-    ----------
-    crystals : iterable
-        What `Scope.from_crystal` accepts.
-    dialect, symprec, engine
-        As in `Scope.from_crystal`.
-    n_jobs : int
-        Number of processes, as in joblib: -1 for one a core.
-    progress : bool
-        Show a progress bar.
-    remember : bool
-        Keep the symmetries that are found, and use those of geometries that were searched before.
 
-    Returns
-    -------
-    list of Scope or CloudError
-        One item a crystal, in their order; the error for one that cannot be described.
+def scope_or_crystal(crystal: Any, dialect: Dialect) -> Scope | Crystal:
+    """Read what `Scope.from_crystal` accepts: a `Scope` in this dialect if it is described already.
+
+    Raises
+    ------
+    CrystalError, ScopeError
+        As `Scope.from_crystal`.
     """
-    describer = _Describer(dialect, symprec, engine, remember)
-    if type(n_jobs) is not int or n_jobs == 0:
-        raise ArgumentError(
-            f"n_jobs {n_jobs!r}", "it is no number of processes", "Use 1, or -1 for one a core."
-        )
-    crystals = list(crystals)
-    size = 256 if n_jobs == 1 else max(1, min(256, len(crystals) // (4 * abs(n_jobs))))
-    chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
-    found = map(describer.describe, chunks) if n_jobs == 1 else _in_processes(describer, chunks, n_jobs)
-    if not progress:
-        return list(chain.from_iterable(found))
-
-    from tqdm import tqdm
-
-    return list(tqdm(chain.from_iterable(found), "SCOPE", len(crystals), unit="crystal"))
-
-
-def check_dialect(dialect: str) -> None:
-    """Raise an `ArgumentError` unless this is one of the dialects."""
-    if dialect not in get_args(Dialect):
-        raise ArgumentError(
-            f"dialect {dialect!r}", "it is unknown", f"Choose one of {', '.join(get_args(Dialect))}."
-        )
-
-
-def round_fraction(fraction: float) -> float:
-    """Round as ``numpy.round(fraction, 2)`` does, to the last bit."""
-    return round(fraction * 100) / 100
-
-
-@dataclass(frozen=True, slots=True)
-class _Describer:
-    """The three steps from a crystal to its SCOPE."""
-
-    dialect: Dialect
-    symprec: float
-    engine: Engine | None
-    remember: bool = False
-
-    def __post_init__(self) -> None:
-        check_dialect(self.dialect)
-        check_search(self.symprec, self.engine or DEFAULT_ENGINE)
-        if self.dialect == "reference" and self.engine == "moyopy":
-            raise ArgumentError(
-                "engine 'moyopy'",
-                "the reference dialect is defined by spglib",
-                "Leave the engine to its default.",
-            )
-
-    def read(self, crystal: Any) -> Crystal | Scope:
-        """Reduce a crystal to arrays, unless it is described already."""
-        if isinstance(crystal, str) and crystal.count("|") == 2:
-            crystal = Scope.parse(crystal)
-        if isinstance(crystal, Scope):
-            return crystal.to(self.dialect)
-        if isinstance(crystal, str | os.PathLike):
-            return read_crystal(crystal)
-        return from_object(crystal)
-
-    def search(self, crystal: Crystal) -> Found:
-        engine = self.engine or DEFAULT_ENGINE
-        published = self.dialect == "reference"
-        find = find_published_symmetry if published else partial(find_symmetry, engine=engine)
-        if self.remember:
-            return crystal, recall_symmetry(find, crystal, self.symprec, "published" if published else engine)
-        return crystal, find(crystal, self.symprec)
-
-    def write(self, found: Found) -> Scope:
-        crystal, symmetry = found
-        if self.dialect == "reference":
-            return _in_order_of_sites(crystal, symmetry, self.symprec)
-        canonical = canonical_orbits(symmetry.number, orbits_of(crystal, symmetry))
-        return _from_canonical(symmetry.number, canonical, self.dialect, self.symprec, len(crystal))
-
-    def describe(self, crystals: Sequence[Any]) -> list[Scope | CloudError]:
-        """Take each step for all crystals, which keeps its code in the caches of the processor."""
-        items: list[Any] = list(crystals)
-        for step in (self.read, self.search, self.write):
-            items = [_attempt(step, item) for item in items]
-        return items
-
-
-def _attempt(step: Callable[[Any], Any], item: Any) -> Any:
-    """Take a step, unless an earlier one failed or was the last."""
-    if isinstance(item, Scope | CloudError):
-        return item
-    try:
-        return step(item)
-    except CloudError as error:
-        return error
-
-
-def _in_processes(
-    describer: _Describer, chunks: Iterable[list[Any]], n_jobs: int
-) -> Iterator[list[Scope | CloudError]]:
-    from joblib import Parallel, delayed
-
-    def compact(crystal: Any) -> Any:
-        """Send objects as arrays, which are small, and leave the reading of files to the processes."""
-        return crystal if isinstance(crystal, str | os.PathLike) else _attempt(describer.read, crystal)
-
-    # in one piece, since joblib looks at each array for something to share
-    packed = (pickle.dumps([compact(crystal) for crystal in chunk]) for chunk in chunks)
-    tasks = (delayed(_describe_packed)(describer, crystals) for crystals in packed)
-    try:
-        for described, messages in Parallel(n_jobs, return_as="generator")(tasks):
-            for message in messages:
-                warnings.warn(message, CloudWarning, stacklevel=2)
-            yield described
-    except BrokenExecutor as error:
-        raise DataError(
-            f"one of {n_jobs} processes",
-            "ended before its crystals were described, for lack of memory or by a signal",
-            "Use fewer processes.",
-        ) from error
-
-
-def _describe_packed(
-    describer: _Describer, crystals: bytes
-) -> tuple[list[Scope | CloudError], list[Warning | str]]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", CloudWarning)
-        described = describer.describe(pickle.loads(crystals))  # noqa: S301
-    return described, [warning.message for warning in caught if warning.category is CloudWarning]
-
-
-def _in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> Scope:
-    """Write the reference dialect, as the published code does."""
-    symbols = _symbols(symmetry.number)
-    counts = Counter(crystal.numbers.tolist())
-    return Scope(
-        symmetry.number,
-        tuple(symbols[letter] for letter in dict.fromkeys(symmetry.letters)),
-        tuple((SYMBOLS[z - 1], round_fraction(count / len(crystal))) for z, count in counts.items()),
-        None,
-        "reference",
-        symprec,
-        len(crystal),
-    )
-
-
-def _from_canonical(
-    number: int,
-    orbits: list[tuple[str, str]],
-    dialect: Dialect,
-    symprec: float | None = None,
-    n_atoms: int | None = None,
-) -> Scope:
-    multiplicities = space_group(number).multiplicities
-    symbols = _symbols(number)
-    counts: dict[str, int] = {}
-    for letter, element in orbits:
-        counts[element] = counts.get(element, 0) + multiplicities[letter]
-    total = sum(counts.values())
-    placed = tuple([(symbols[letter], element) for letter, element in orbits])
-    elements = sorted(counts, key=ELEMENT_RANK.__getitem__)
-    return Scope(
-        number,
-        tuple(dict.fromkeys([symbol for symbol, _ in placed])),
-        tuple([(element, round_fraction(counts[element] / total)) for element in elements]),
-        placed if dialect == "sites" else None,
-        dialect,
-        symprec,
-        n_atoms,
-    )
+    if is_scope_string(crystal):
+        crystal = Scope.parse(crystal)
+    if isinstance(crystal, Scope):
+        return crystal.to(dialect)
+    if isinstance(crystal, str | os.PathLike):
+        return read_crystal(crystal)
+    return from_object(crystal)
 
 
 @cache
@@ -468,13 +287,7 @@ def _letters(number: int) -> dict[str, str]:
     """Wyckoff symbol -> letter, for one space group."""
     if not 1 <= number <= 230:
         raise ScopeError(f"space group {number}", "does not exist", "Give a number from 1 to 230.")
-    return {symbol: letter for letter, symbol in _symbols(number).items()}
-
-
-@cache
-def _symbols(number: int) -> dict[str, str]:
-    """Wyckoff letter -> symbol, for one space group."""
-    return {letter: f"{size}{letter}" for letter, size in space_group(number).multiplicities.items()}
+    return {symbol: letter for letter, symbol in wyckoff_symbols(number).items()}
 
 
 def _table_notation(orbits: str) -> list[tuple[str, str]]:

@@ -14,12 +14,13 @@ from ase.calculators.calculator import external_calculators, register_calculator
 from ase.utils.plugins import ExternalIOFormat
 
 from cloud_model.errors import ScopeError
+from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_plugins.ase.calculator import CloudCalculator
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from cloud_model.scope.string import Dialect
+    from cloud_model.scope.description import Dialect
 
 scope_format = ExternalIOFormat(
     desc="SCOPE strings of the crystal language model CLOUD", code="+F", module=__name__, ext=["scope"]
@@ -30,7 +31,7 @@ if "cloud" not in external_calculators:
 
 
 def write_scope(
-    fd: TextIO, images: Sequence[Atoms], dialect: Dialect = "canonical", symprec: float = 0.01
+    fd: TextIO, images: Sequence[Atoms], dialect: Dialect = "canonical", symprec: float = DEFAULT_SYMPREC
 ) -> None:
     """Write one SCOPE string a line; ASE calls it for ``write("x.scope", images)``.
 

@@ -12,13 +12,12 @@ import numpy as np
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import read_crystal
+from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
-
-SYMPREC = 0.01  # Angstrom, as in SCOPE
 
 
 def to_crystal(crystal: Any) -> Crystal:
@@ -48,7 +47,7 @@ def primitive_matrix(crystal: Crystal) -> Array:
     """Express the axes of the primitive cell, as columns, in those of the crystal."""
     from phonopy.structure.cells import guess_primitive_matrix
 
-    return np.asarray(guess_primitive_matrix(to_phonopy(crystal), symprec=SYMPREC))
+    return np.asarray(guess_primitive_matrix(to_phonopy(crystal), symprec=DEFAULT_SYMPREC))
 
 
 def atoms_in_primitive_cell(crystal: Crystal) -> int:

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_plugins.phonopy.cells import SYMPREC, primitive_matrix, to_phonopy
+from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_plugins.phonopy.cells import primitive_matrix, to_phonopy
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def calculate_phonons(
 
     cell = Crystal(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, crystal.label)
     repeats = np.ceil(supercell_length / atoms.cell.lengths()).astype(int)
-    phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=SYMPREC)
+    phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=DEFAULT_SYMPREC)
     phonon.generate_displacements(distance=_DISPLACEMENT)
 
     @Memory(cache, verbose=0).cache  # type: ignore[untyped-decorator]
@@ -107,7 +108,7 @@ def _standardise(crystal: Crystal) -> Any:
     import spglib
 
     cell: Any = (crystal.lattice, crystal.positions, crystal.numbers)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=SYMPREC)
+    dataset = spglib.get_symmetry_dataset(cell, symprec=DEFAULT_SYMPREC)
     if dataset is None:
         raise PhononError(crystal.name, "its symmetry was not found", "Check for atoms that overlap.")
     return dataset
@@ -119,7 +120,7 @@ def _relax(atoms: Atoms, calculator: Calculator) -> None:
     from ase.optimize import LBFGS
 
     atoms.calc = calculator
-    atoms.set_constraint(FixSymmetry(atoms, symprec=SYMPREC))
+    atoms.set_constraint(FixSymmetry(atoms, symprec=DEFAULT_SYMPREC))
     filtered: Any = FrechetCellFilter(atoms)
     optimizer = LBFGS(filtered, logfile=None)  # type: ignore[arg-type]  # ASE lets None be no log
     if not optimizer.run(fmax=_RELAXED_FORCE, steps=_RELAXATION_STEPS):
@@ -152,7 +153,7 @@ def _nac_params(born: BornCharges, standard: Any, phonon: Phonopy) -> Any:
         rotation @ dielectric @ rotation.T,
         phonon.unitcell,
         primitive_matrix=phonon.primitive_matrix,
-        symprec=SYMPREC,
+        symprec=DEFAULT_SYMPREC,
     )
     factor = get_calculator_physical_units().nac_factor
     return {"born": charges, "dielectric": dielectric, "factor": factor}

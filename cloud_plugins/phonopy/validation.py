@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import ArgumentError, PhononError
-from cloud_model.scope.string import Scope
+from cloud_model.scope.string import Scope, is_scope_string
 from cloud_plugins.phonopy.cells import composition, formula, to_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
@@ -29,7 +30,7 @@ def validate_heat_capacity(
     reference: Any,
     crystal: Any = None,
     *,
-    model: CloudModel | None = None,
+    model: str | os.PathLike[str] | CloudModel | None = None,
     calculator: Calculator | str | None = None,
     temperatures: ArrayLike = DEFAULT_TEMPERATURES,
     allow_unstable: bool = False,
@@ -53,8 +54,8 @@ def validate_heat_capacity(
         - a crystal (ASE Atoms, pymatgen Structure, path to a structure file), with a calculator.
     crystal : crystal, Scope or SCOPE string, optional
         What CLOUD predicts, if not the unit cell of the reference. Needed where a density of states has none.
-    model : CloudModel, optional
-        The default checkpoint if left out.
+    model : str, path-like or CloudModel, optional
+        Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
     calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
         Gives the forces on displaced supercells of the crystal; by default the one attached to the Atoms.
     temperatures : array_like
@@ -75,8 +76,14 @@ def validate_heat_capacity(
         The reference cannot be read, is unstable, or is not of this crystal.
     ArgumentError
         An argument is out of its range or missing.
+    CheckpointError
+        There is no such checkpoint.
     """
     temperatures = _checked_temperatures(temperatures)
+    if not hasattr(model, "thermodynamics"):
+        from cloud_model import CloudModel
+
+        model = CloudModel.from_pretrained(model)
     calculator = calculator or getattr(reference, "calc", None)
     if calculator is None:
         phonons = read_reference(reference, temperatures)
@@ -98,13 +105,9 @@ def validate_heat_capacity(
         described = str(described)
     if described is None:
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
-    if not (isinstance(described, str) and described.count("|") == 2):
+    if not is_scope_string(described):
         described = to_crystal(described)
         _check_same_crystal(described, phonons)
-    if model is None:
-        from cloud_model import CloudModel
-
-        model = CloudModel.from_pretrained()
     return HeatCapacityValidation(
         crystal=described,
         source=phonons.source,

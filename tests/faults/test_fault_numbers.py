@@ -11,7 +11,7 @@ from hostile_crystals import salt
 from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, CloudError, DataError, PropertyError
 from cloud_model.physics import debye
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 from cloud_plugins import CloudCalculator, CloudPropertyFeaturizer
 
 TEMPERATURES = [0, 1e-6, 300, 1e6, np.float32(300), "300", True]

@@ -25,7 +25,7 @@ from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.corpus import ingest as ingestion
 from cloud_model.errors import CloudWarning, DataError
-from cloud_model.scope.string import scopes
+from cloud_model.scope.batches import scopes
 from cloud_plugins import CloudCalculator
 
 SECONDS = 60

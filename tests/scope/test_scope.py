@@ -22,8 +22,9 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudError, CrystalError, ScopeError
+from cloud_model.scope.batches import scopes
+from cloud_model.scope.description import round_fraction
 from cloud_model.scope.space_groups import numbers_by_generators, space_group, without_hand
-from cloud_model.scope.string import round_fraction, scopes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.conversions import from_pymatgen_dict
 from cloud_model.errors import CloudError, CloudWarning, CrystalError, DataError
-from cloud_model.scope.string import Dialect, Scope, scopes
+from cloud_model.scope.batches import scopes
+from cloud_model.scope.description import Dialect
+from cloud_model.scope.string import Scope, is_scope_string
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +141,7 @@ def _crystal(cell: Any, folder: Path, label: str) -> Any:
     try:
         if isinstance(cell, dict):
             return from_pymatgen_dict(cell, label)
-        if not isinstance(cell, str) or cell.count("|") == 2:
+        if not isinstance(cell, str) or is_scope_string(cell):
             return cell
         if cell.lstrip().startswith("{"):
             return from_pymatgen_dict(json.loads(cell), label)

@@ -18,7 +18,8 @@ from cloud_model.errors import ArgumentError, DataError
 from cloud_model.network.encoder import Encoder, EncoderConfig
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
-from cloud_model.scope.string import Dialect
+from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.scope.description import Dialect
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.masking import Masking
 from cloud_model.training.pretraining.pretrain import Interrupted, pretrain
@@ -52,7 +53,7 @@ class CorpusSettings:
     validation_strings: int = 2000
     column: str = COLUMN
     dialect: Dialect = "sites"
-    symprec: float = 0.01
+    symprec: float = DEFAULT_SYMPREC
     elements: list[str] = field(default_factory=list)
 
 
