@@ -80,10 +80,7 @@ def validate_heat_capacity(
         There is no such checkpoint.
     """
     temperatures = _checked_temperatures(temperatures)
-    if not hasattr(model, "thermodynamics"):
-        from cloud_model import CloudModel
-
-        model = CloudModel.from_pretrained(model)
+    loaded: Any = model if hasattr(model, "thermodynamics") else _load(model)
     calculator = calculator or getattr(reference, "calc", None)
     if calculator is None:
         phonons = read_reference(reference, temperatures)
@@ -112,7 +109,7 @@ def validate_heat_capacity(
         crystal=described,
         source=phonons.source,
         spectrum=phonons.spectrum,
-        cloud=model.thermodynamics(described, temperatures),
+        cloud=loaded.thermodynamics(described, temperatures),
         n_q_points=None if phonons.mesh is None else phonons.mesh.n_points,
         mesh_change=None if phonons.mesh is None else phonons.mesh.change,
         warnings=(*phonons.warnings, *_imaginary_modes(phonons)),
@@ -150,3 +147,9 @@ def _check_same_crystal(cell: Crystal, phonons: Reference) -> None:
             f"is of {formula(phonons.crystal)}, not of {formula(cell)}",
             "Pass the crystal of the phonons.",
         )
+
+
+def _load(model: str | os.PathLike[str] | CloudModel | None) -> CloudModel:
+    from cloud_model import CloudModel
+
+    return CloudModel.from_pretrained(model)
