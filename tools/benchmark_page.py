@@ -8,25 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from make_readme import BASELINES, errors, table
 from matplotlib.figure import Figure
 
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 
 INTRODUCTION = """\
-Made from the files in `benchmarks/results` when this page was built. The scripts in `benchmarks` and `recipes` write
-them, so every number can be measured again."""
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+`tools/make_pages.py` writes this page from the files in `benchmarks/results`, which the scripts in `benchmarks` and
+`recipes` write, so every number can be measured again."""
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+BASELINES = ["ridge on composition", "extra trees on composition + symmetry"]
 PUBLISHED = {"matbench_jdft2d": 34.8}
 """Mean absolute errors of the article, in the unit of the task."""
 
 
-def benchmark_page(folder: Path) -> str:
-    """Markdown of the page; its figures are written into the folder ``benchmarks`` beside it."""
-    for path in RESULTS.glob("*.svg"):
-        (folder / path.name).write_bytes(path.read_bytes())
-    save(accuracy_figure(load("accuracy_validation")), folder / "accuracy.svg")
-    save(matbench_figure(matbench()), folder / "matbench.svg")
+def draw() -> None:
+    """Draw the figures of the page that no benchmark draws."""
+    save(accuracy_figure(load("accuracy_validation")), RESULTS / "accuracy.svg")
+    save(matbench_figure(matbench()), RESULTS / "matbench.svg")
+
+
+def benchmark_page() -> str:
+    """Markdown of the page."""
     sections = {
         "Accuracy of the default checkpoint": accuracy(),
         "MatBench": matbench_tables(),
@@ -35,7 +37,28 @@ def benchmark_page(folder: Path) -> str:
     }
     sections |= dict(report(path) for path in sorted(RESULTS.glob("*.md")))
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
-    return "\n\n".join(["# Benchmarks", INTRODUCTION, *parts]) + "\n"
+    return "\n\n".join([INTRODUCTION, *parts]) + "\n"
+
+
+def errors() -> str:
+    """Markdown table of the mean absolute errors, beside those of the baselines."""
+    results = load("accuracy_validation")
+    rows = [
+        [
+            f"`{name}`",
+            row["unit"],
+            *(f"{row[column]:.3g}" for column in ("mae", *(f"{baseline}_mae" for baseline in BASELINES))),
+            str(row["count"]),
+        ]
+        for name, row in results.items()
+    ]
+    return table(["property", "unit", "CLOUD", *BASELINES, "crystals"], rows)
+
+
+def table(header: list[str], rows: list[list[str]], *, align: bool = True) -> str:
+    """Markdown table, all columns but the first aligned to the right unless told otherwise."""
+    lines = [header, ["---", *["---:" if align else "---"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def load(name: str) -> Any:
@@ -50,7 +73,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def image(name: str, text: str) -> str:
     """Markdown of a figure."""
-    return f"![{text}](generated/benchmarks/{name}.svg)"
+    return f"![{text}](../benchmarks/results/{name}.svg)"
 
 
 def report(path: Path) -> tuple[str, str]:
