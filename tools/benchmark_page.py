@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
@@ -68,7 +69,8 @@ def load(name: str) -> Any:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure whose file depends on nothing but what it shows."""
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def image(name: str, text: str) -> str:
