@@ -21,6 +21,7 @@ from benchmark_page import benchmark_page, draw, errors, table
 from cloud_model import CloudModel
 from cloud_model.checkpoints.registry import available
 from cloud_model.cli import cloud
+from cloud_model.crystal.formats import FORMATS
 from cloud_model.display.numbers import uncertain
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 
@@ -85,6 +86,12 @@ def properties() -> str:
     return table(["property", "unit", "basis", "theory", "what"], rows, align=False)
 
 
+def formats() -> str:
+    """Table of the formats of crystals that are read."""
+    rows = [[form.name, f"`{form.files}`", "yes" if form.several else "", form.by] for form in FORMATS]
+    return table(["format", "files", "several crystals", "read by"], rows, align=False)
+
+
 def commands() -> str:
     """Help of the command and of its subcommands."""
     context = cloud.make_context("cloud", [], resilient_parsing=True, terminal_width=WIDTH)
@@ -120,6 +127,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/benchmarks.md": {"benchmarks": benchmark_page},
     "docs/cli.md": {"commands": commands},
     "docs/examples/index.md": {"examples": examples},
+    "docs/formats.md": {"formats": formats},
     "docs/models/index.md": {"models": models},
     "docs/units.md": {"properties": properties, "experiment": experiment},
 }

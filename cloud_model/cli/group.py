@@ -82,8 +82,8 @@ class Commands(click.Group):
 def cloud() -> None:
     """Predict properties of crystals with the language model CLOUD.
 
-    A crystal is a file that ASE or pymatgen reads (CIF, POSCAR, extxyz, ...), a folder or pattern of them, a
-    SCOPE string, or - for standard input.
+    A crystal is a file (CIF, POSCAR, extxyz, ...), a folder or pattern of them, a SCOPE string, or - for stdin.
+    Of a file of several crystals, file@3 and file@1:5 choose.
 
     \b
     Examples:

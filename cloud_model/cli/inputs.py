@@ -7,12 +7,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from glob import glob, has_magic
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from cloud_model.crystal.crystal import Crystal
+    from cloud_model.crystal.files import Selection
+    from cloud_model.errors import CloudError
 
 CHUNK = 512  # crystals read, predicted and printed at a time
 _T = TypeVar("_T")
@@ -25,12 +29,12 @@ class Source(NamedTuple):
     ----------
     name : str
         For people.
-    crystal : Path or str
-        A file, or a SCOPE string.
+    crystal : Crystal, str or CloudError
+        A crystal, a SCOPE string, or why it cannot be read.
     """
 
     name: str
-    crystal: Path | str
+    crystal: Crystal | CloudError | str
 
 
 class Report:
@@ -72,27 +76,26 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
 
 
 def _sources(arguments: Iterable[str]) -> Iterator[Source]:
+    from cloud_model.crystal.files import split_selection
+
     for argument in arguments:
         if argument == "-":
             yield from _standard_input()
-        elif "|" in argument and not _exists(argument):
+        elif "|" in argument and not os.path.lexists(argument):
             yield Source(argument, argument)
         else:
-            for path in _paths(argument):
-                yield from _file(path)
-
-
-def _exists(argument: str) -> bool:
-    return os.path.lexists(argument)  # which is False, and no error, where there can be no such name
+            name, selection = split_selection(argument)
+            for path in _paths(name):
+                yield from _file(path, selection)
 
 
 def _paths(argument: str) -> list[Path]:
     """Files of a pattern or folder, sorted; the argument itself if it is neither."""
     path = Path(argument)
-    if has_magic(argument) and not _exists(argument):
+    if has_magic(argument) and not os.path.lexists(argument):
         found = sorted(glob(argument, recursive=True))  # noqa: PTH207
         return [Path(name) for name in found] or [path]
-    if not os.path.isdir(argument):  # noqa: PTH112 (as above)
+    if not os.path.isdir(argument):  # noqa: PTH112 (which is False where there can be no such name)
         return [path]
     try:
         return sorted(entry for entry in path.iterdir() if not os.path.isdir(entry))  # noqa: PTH112
@@ -100,8 +103,8 @@ def _paths(argument: str) -> list[Path]:
         return [path]
 
 
-def _file(path: Path) -> Iterator[Source]:
-    from cloud_model.crystal.files import read_bytes
+def _file(path: Path, selection: Selection) -> Iterator[Source]:
+    from cloud_model.crystal.files import read_bytes, read_crystals
     from cloud_model.errors import CrystalError
 
     name = click.format_filename(path)
@@ -109,22 +112,19 @@ def _file(path: Path) -> Iterator[Source]:
         with suppress(CrystalError):  # which reading it as a crystal reports
             yield from _lines(name, read_bytes(path, name).decode(errors="replace"))
             return
-    yield Source(name, path)
+    yield from starmap(Source, read_crystals(path, name, selection))
 
 
 def _standard_input() -> Iterator[Source]:
-    """SCOPE strings, one a line, or the content of one file of crystals."""
-    from cloud_model.crystal.files import MAX_BYTES
+    """SCOPE strings, one a line, or the crystals of one file."""
+    from cloud_model.crystal.files import MAX_BYTES, read_crystals
 
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
-    text = content.decode(errors="replace")
-    if "|" in text.partition("\n")[0]:
-        yield from _lines("stdin", text)
-        return
-    folder = click.get_current_context().with_resource(TemporaryDirectory())
-    path = Path(folder, f"stdin{_suffix(text)}")
-    path.write_bytes(content)
-    yield Source("stdin", path)
+    beginning = content[:CHUNK].decode(errors="replace").partition("\n")[0]
+    if beginning.count("|") == 2:
+        yield from _lines("stdin", content.decode(errors="replace"))
+    else:
+        yield from starmap(Source, read_crystals(content, "stdin"))
 
 
 def _lines(name: str, text: str) -> Iterator[Source]:
@@ -132,14 +132,3 @@ def _lines(name: str, text: str) -> Iterator[Source]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             yield Source(f"{name}:{number}", line)
-
-
-def _suffix(text: str) -> str:
-    """Guess the format of a file of crystals by its content."""
-    if "_cell_length_a" in text:
-        return ".cif"
-    if "Lattice=" in text:
-        return ".extxyz"
-    if text.lstrip().startswith("{"):
-        return ".json"
-    return ".vasp"

@@ -9,12 +9,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from cloud_model.crystal.conversions import disordered
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.errors import CloudError, CrystalError, DataError
+from cloud_model.crystal.optimade import from_optimade
+from cloud_model.errors import CloudError, DataError
 
 FIELDS = [
     "lattice_vectors",
@@ -53,31 +50,17 @@ def optimade_records(base_url: str, place: str = "") -> Iterator[tuple[str, Crys
         entries, url, following = _page(base_url, query, page)
         for i, entry in enumerate(entries[done:], start=done + 1):
             name = str(entry.get("id", f"entry {i} of a page"))
-            yield name, structure(entry["attributes"], name), json.dumps([url, i])
+            yield name, _structure(entry, name), json.dumps([url, i])
         if not following or not entries:
             return
         page, done = following, 0
 
 
-def structure(values: Mapping[str, Any], name: str) -> Crystal | CloudError:
-    """Crystal of the attributes of an OPTIMADE entry, or why it is none."""
+def _structure(entry: Mapping[str, Any], name: str) -> Crystal | CloudError:
     try:
-        if values.get("nperiodic_dimensions", 3) != 3:
-            raise CrystalError(name, "is not periodic in three dimensions", "CLOUD describes bulk crystals.")
-        kinds = {kind["name"]: kind for kind in values["species"]}
-        occupied = [kinds[site]["chemical_symbols"] for site in values["species_at_sites"]]
-        if any(len(symbols) != 1 or symbols[0] in ("X", "vacancy") for symbols in occupied):
-            raise disordered(name)
-        if any(min(kind["concentration"]) < 1 for kind in kinds.values()):
-            raise disordered(name)
-        numbers = np.array([ATOMIC_NUMBERS[symbols[0]] for symbols in occupied])
-        lattice = np.array(values["lattice_vectors"], dtype=float)
-        positions = np.linalg.solve(lattice.T, np.array(values["cartesian_site_positions"], dtype=float).T).T
-        return Crystal(lattice, positions, numbers, name)
+        return from_optimade(entry["attributes"], name)
     except CloudError as error:
         return error
-    except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
-        return CrystalError(name, f"lacks or garbles an attribute ({error!r})", "Tell its provider.")
 
 
 def _page(base_url: str, query: str, page: str | None) -> tuple[list[dict[str, Any]], str, str | None]:

@@ -10,16 +10,16 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from cloud_model.corpus.optimade import optimade_records
-from cloud_model.crystal.conversions import from_pymatgen_dict
-from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.databases import database_rows
-from cloud_model.crystal.files import MAX_BYTES, read_crystal
+from cloud_model.crystal.ase_files import database_rows
+from cloud_model.crystal.files import MAX_BYTES, open_crystals, read_crystals
+from cloud_model.crystal.json_documents import crystals_of
 from cloud_model.errors import CloudError, CrystalError, DataError, first_line
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -63,8 +63,8 @@ def records(source: str, place: str = "", column: str = "scope") -> Iterator[Rec
     ----------
     source : str
         A folder (with all folders in it), an archive of structure files, an ASE database (``.db``), JSON lines of
-        pymatgen structures or entries, a CSV or Parquet table with SCOPE strings, the URL of an OPTIMADE provider,
-        or one structure file.
+        structures or entries, a CSV or Parquet table with SCOPE strings, the URL of an OPTIMADE provider, or one
+        structure file. Of a file that holds several crystals, each is a record.
     place : str
         Where to go on: `Record.after` of an earlier record; at the beginning if empty.
     column : str
@@ -96,12 +96,12 @@ def records(source: str, place: str = "", column: str = "scope") -> Iterator[Rec
 
 
 def _opened(name: str, crystal: Callable[[], Any]) -> Any:
-    """Read a member of an archive or a row of a database."""
+    """Read a row of a database."""
     try:
         return crystal()
     except CloudError as error:
         return error
-    except Exception as error:  # readers raise whatever a damaged member or row runs into
+    except Exception as error:  # readers raise whatever a damaged row runs into
         return CrystalError(name, f"is damaged ({first_line(error)})", "Repair it.")
 
 
@@ -112,55 +112,70 @@ def _reader(path: Path, column: str) -> Callable[[Path], Iterator[tuple[str, Any
     if name.endswith(ARCHIVES):
         return _archive
     if name.endswith(".db"):
-        return database_rows
+        return _ase_database
     if name.endswith(LINES):
         return _json_lines
     if name.endswith(TABLES):
         return lambda table: _table(table, column)
-    return lambda file: iter([(file.name, file)])
+    return lambda file: _crystals(file, file.name)
 
 
-def _folder(path: Path) -> Iterator[tuple[str, Path]]:
+def _folder(path: Path) -> Iterator[tuple[str, Any]]:
     for folder, subfolders, files in os.walk(path):  # symbolic links to folders are not followed
         subfolders.sort()
         for name in sorted(files):
             file = Path(folder, name)
-            yield str(file.relative_to(path)), file
+            yield from _crystals(file, str(file.relative_to(path)))
 
 
-def _archive(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _crystals(file: Path, name: str) -> Iterator[tuple[str, Any]]:
+    """Crystals of a file; the file itself, to be read by whatever process describes it, if it holds one."""
+    try:
+        opened = open_crystals(file)
+    except CloudError as error:
+        yield name, error
+        return
+    if opened.form.several and opened.form.several(opened.content):
+        for label, crystal in opened:
+            yield name + label.removeprefix(opened.label), crystal
+    else:
+        yield name, file
+
+
+def _archive(path: Path) -> Iterator[tuple[str, Any]]:
     return (_zip if path.suffix.lower() == ".zip" else _tar)(path)
 
 
-def _zip(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _zip(path: Path) -> Iterator[tuple[str, Any]]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.is_dir():
-                yield member.filename, partial(_extracted, member.filename, partial(archive.open, member))
+                yield from _member(member.filename, partial(archive.open, member))
 
 
-def _tar(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _tar(path: Path) -> Iterator[tuple[str, Any]]:
     with tarfile.open(path) as archive:
         for member in archive:
             if member.isfile():
-                yield member.name, partial(_extracted, member.name, partial(archive.extractfile, member))
+                yield from _member(member.name, partial(archive.extractfile, member))
 
 
-def _extracted(name: str, opened: Callable[[], Any]) -> Crystal | CloudError:
-    """Read a member of an archive; nothing is written outside a temporary folder."""
-    with opened() as stream:
-        content = stream.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        return CrystalError(
-            name, f"holds more than {MAX_BYTES // 2**20} MiB", "Give it as a file of its own."
-        )
-    with TemporaryDirectory() as folder:
-        file = Path(folder, Path(name).name)
-        file.write_bytes(content)
-        try:
-            return read_crystal(file)
-        except CloudError as error:
-            return type(error)(name, error.reason, error.remedy)
+def _member(name: str, opened: Callable[[], Any]) -> Iterator[tuple[str, Any]]:
+    """Crystals of a member of an archive; nothing is written outside of it."""
+    try:
+        with opened() as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except Exception as error:  # readers raise whatever a damaged member runs into
+        yield name, CrystalError(name, f"is damaged ({first_line(error)})", "Repair it.")
+        return
+    yield from read_crystals(content, name, name=Path(name).name)
+
+
+def _ase_database(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    address = f"file:{quote(os.fspath(path.resolve()))}?mode=ro&immutable=1"  # and no other file beside it
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        for key, reading in database_rows(connection):
+            yield str(key), partial(reading, str(key))
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -180,7 +195,7 @@ def _parsed_line(line: bytes, label: str) -> tuple[str, Any]:
         return label, CrystalError(label, "is not a JSON object", "Write Structure.as_dict().")
     name = next((str(entry[key]) for key in IDENTIFIERS if key in entry), label)
     try:
-        return name, from_pymatgen_dict(entry.get("structure", entry), name)
+        return name, next(crystals_of(entry, name))(name)
     except CloudError as error:
         return name, error
 

@@ -15,6 +15,8 @@ from cloud_model.errors import ArgumentError
 
 def is_collection(crystals: Any) -> bool:
     """Whether this is several crystals rather than one."""
+    if hasattr(crystals, "read"):  # a file object, which iterates over its lines
+        return False
     return isinstance(crystals, list | tuple | Iterator | np.ndarray) or hasattr(crystals, "to_numpy")
 
 

@@ -23,6 +23,9 @@ MIN_VOLUME = 0.5
 MAX_LENGTH = 1000.0
 """Longest lattice vector in Angstrom."""
 
+MAX_ATOMS = 15_000
+"""Most atoms of a cell."""
+
 MAX_COORDINATE = 1e6
 """Largest fractional coordinate; those far away from the cell have lost their digits."""
 
@@ -99,6 +102,7 @@ def _check_atoms(crystal: Crystal) -> None:
     numbers = crystal.numbers.tolist()
     if not numbers:
         raise no_atoms(crystal.name)
+    check_number_of_atoms(len(numbers), crystal.name)
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise no_element(crystal.name, "X")
     if not np.vdot(crystal.positions, crystal.positions) < MAX_COORDINATE**2:  # nan is not
@@ -174,6 +178,14 @@ def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:
             "CLOUD describes bulk crystals.",
             CloudWarning,
             stacklevel=2,
+        )
+
+
+def check_number_of_atoms(atoms: int, label: str) -> None:
+    """Raise a `CrystalError` for a cell that is too large."""
+    if atoms > MAX_ATOMS:
+        raise CrystalError(
+            label, f"its cell has {atoms} atoms, more than {MAX_ATOMS}", "Use its primitive cell."
         )
 
 

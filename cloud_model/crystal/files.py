@@ -1,33 +1,33 @@
-"""Read a crystal from a file."""
+"""Read the crystals of a file or a text: its bytes, its format, and names for its crystals."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import json
+import io
 import lzma
 import os
-import signal
+import re
 import stat
-import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from cloud_model.crystal.cif import read_cif
-from cloud_model.crystal.conversions import from_ase, from_pymatgen, from_pymatgen_dict
+from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.prechecks import check_format
-from cloud_model.errors import CrystalError, first_line
+from cloud_model.crystal.formats import Format, find_format
+from cloud_model.crystal.json_documents import crystals_of
+from cloud_model.crystal.reading import Reading
+from cloud_model.errors import CloudError, CrystalError, first_line
+
+Selection = int | slice | None
+"""Which crystals of a file; all of them if None."""
 
 MAX_BYTES = 2**27
 """Largest content of a file, after decompression."""
-
-MAX_SECONDS = 30.0
-"""Longest time that ASE and pymatgen may take for a file."""
 
 _COMPRESSION: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
@@ -36,43 +36,235 @@ _COMPRESSION: dict[str, Callable[..., Any]] = {
     ".xz": lzma.open,
     ".lzma": lzma.open,
 }
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
+_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x28\xb5\x2f\xfd": None}
+_DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+_SELECTION = re.compile(r"(.+)@(-?\d{1,18}|-?\d{0,18}:-?\d{0,18}(?::-?\d{0,18})?)", re.DOTALL)
+_QUOTED = 80  # most characters of a text that errors show
 
 
-def read_crystal(path: str | os.PathLike[str]) -> Crystal:
-    """Read a crystal from a file of any format that ASE or pymatgen reads.
+@dataclass(frozen=True)
+class CrystalFile:
+    """The crystals of a file or a text, read one by one while iterating.
 
-    `cloud_model.crystal.cif` reads CIFs; ASE reads the rest, and pymatgen what ASE cannot read. Of several
-    frames, as in a trajectory, it is the last one, as ASE's ``read`` gives; a CIF must hold one crystal.
+    Attributes
+    ----------
+    label : str
+        What to call it in errors.
+    content : bytes
+    form : Format
+    selection : int, slice or None
+        Which crystals.
+    is_file : bool
+        Whether crystals can be chosen by the name of the file.
+    """
+
+    label: str
+    content: bytes
+    form: Format
+    selection: Selection = None
+    is_file: bool = True
+
+    def __iter__(self) -> Iterator[tuple[str, Crystal | CloudError]]:
+        """Name and crystal; in place of one that cannot be read, its error. Several are called ``label@index``."""
+        chosen = self._chosen()
+        first = next(chosen, None)
+        if first is None:
+            return
+        second = next(chosen, None)
+        alone = second is None and self.selection is None
+        name = self.label if alone else f"{self.label}@{first[0]}"
+        yield name, self._read(first[1], name)
+        del first
+        while second is not None:
+            name = f"{self.label}@{second[0]}"
+            yield name, self._read(second[1], name)
+            second = next(chosen, None)
+
+    def only(self) -> Crystal:
+        """Read the one crystal there is.
+
+        Raises
+        ------
+        CrystalError
+            If there are several, or it cannot be read.
+        """
+        chosen = self._chosen()
+        found = list(islice(chosen, 2))
+        if len(found) > 1:
+            total = 2 + sum(1 for _ in chosen)
+            raise CrystalError(
+                self.label,
+                f"it holds {total} crystals",
+                "Give it to what takes several crystals"
+                + (f", or choose one of them, such as {self.label}@0." if self.is_file else "."),
+            )
+        name = self.label if self.selection is None else f"{self.label}@{found[0][0]}"
+        crystal = self._read(found[0][1], name)
+        if isinstance(crystal, CloudError):
+            raise crystal
+        return crystal
+
+    def _chosen(self) -> Iterator[tuple[int, Reading | CloudError]]:
+        """Index of each chosen crystal and what reads it; at least one."""
+        wanted = self.selection
+        found: Iterator[tuple[int, Reading | CloudError]]
+        if wanted is None:
+            found = enumerate(self._readings())
+        elif isinstance(wanted, slice) and not any(
+            (part or 0) < 0 for part in (wanted.start, wanted.stop, wanted.step)
+        ):
+            found = islice(enumerate(self._readings()), wanted.start, wanted.stop, wanted.step)
+        else:
+            total = sum(1 for _ in self._readings())
+            every = range(total)
+            chosen = [every[wanted]] if isinstance(wanted, int) and -total <= wanted < total else []
+            found = self._picked(every[wanted] if isinstance(wanted, slice) else chosen)
+        empty = True
+        for item in found:
+            empty = False
+            yield item
+        if empty:
+            total = sum(1 for _ in self._readings())
+            raise CrystalError(
+                self.label,
+                f"it holds {total} crystal{'' if total == 1 else 's'}, and none that was chosen",
+                f"Choose from {self.label}@0 to @{total - 1}." if total else "Check its content.",
+            )
+
+    def _picked(self, indices: Any) -> Iterator[tuple[int, Reading | CloudError]]:
+        last = -1
+        readings = enumerate(self._readings())
+        for index in indices:
+            if index <= last:
+                readings = enumerate(self._readings())
+            last = index
+            yield next(item for item in readings if item[0] == index)
+
+    def _readings(self) -> Iterator[Reading | CloudError]:
+        """What reads each crystal; an error in place of the rest where the file cannot be taken apart."""
+        try:
+            yield from self.form.read(self.content, self.label)
+        except Exception as error:  # readers raise whatever a malformed file runs into
+            yield self._error(error, self.label)
+
+    def _read(self, reading: Reading | CloudError, name: str) -> Crystal | CloudError:
+        if isinstance(reading, CloudError):
+            return reading
+        try:
+            return reading(name)
+        except Exception as error:  # as above
+            return self._error(error, name)
+
+    def _error(self, error: Exception, name: str) -> CloudError:
+        if isinstance(error, CloudError):
+            return error
+        return CrystalError(
+            name,
+            f"it cannot be read as {self.form.name}: {first_line(error)}",
+            "Check that it is complete and in the format that its name says.",
+        )
+
+
+def open_crystals(source: Any, label: str = "", selection: Selection = None, name: str = "") -> CrystalFile:
+    """Open a file or a text of crystals.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        May be compressed, with the further suffix ``.gz``, ``.bz2`` or ``.xz``.
+    source : str, os.PathLike, bytes or file object
+        The name of a file, perhaps followed by an index or a slice as in ASE (``run.traj@-1``, ``run.traj@0:10:2``) and
+        perhaps compressed, with the further suffix ``.gz``, ``.bz2`` or ``.xz``; or the text of one. A ``str`` is a
+        text if no file has that name and it holds several lines or begins as JSON does.
+    label : str
+        What to call it in errors; its name if left out.
+    selection : int or slice, optional
+        Which crystals of a file; as its name says if left out.
+    name : str
+        Of the file that a text comes from, which tells its format; nothing is opened by it.
+
+    Raises
+    ------
+    CrystalError
+        If it cannot be read, or its format is none of `cloud_model.crystal.formats.FORMATS`.
+    """
+    if hasattr(source, "read"):
+        source = source.read(MAX_BYTES + 1)
+    if isinstance(source, bytes | bytearray) or is_text(source):
+        content = source.encode(errors="replace") if isinstance(source, str) else bytes(source)
+        return _open_text(content, label, name)
+    file, chosen = split_selection(os.fsdecode(source)) if selection is None else (source, selection)
+    path = Path(file)
+    label = label or shown(path)
+    content = read_bytes(path, label)
+    return CrystalFile(label, content, find_format(_without_compression(path), content, label), chosen)
+
+
+def read_crystal(source: Any) -> Crystal:
+    """Read the crystal of a file or a text that holds one; as `open_crystals`.
 
     Raises
     ------
     DisorderedCrystalError
         If a site is not fully occupied by one element.
     CrystalError
-        If the file cannot be read, or does not hold one physical crystal.
+        If it cannot be read, holds several crystals, or does not hold a physical one.
     """
-    path = Path(os.fsdecode(path))
-    label = os.fsencode(path).decode(errors="backslashreplace")
-    content = read_bytes(path, label)
-    inner = path.with_suffix("") if path.suffix.lower() in _COMPRESSION else path
+    return open_crystals(source).only()
 
-    if inner.suffix.lower() in {".cif", ".mcif"} or b"_atom_site_fract_x" in content:
-        return read_cif(content.decode(errors="replace"), label)
-    if inner.suffix.lower() == ".json" and (structure := _structure_dict(content)):
-        return from_pymatgen_dict(structure, label)
-    check_format(inner.name, content, label)
-    if inner == path:
-        return _read_with_hosts(path, label)
-    with TemporaryDirectory() as folder:
-        decompressed = Path(folder, inner.name)
-        decompressed.write_bytes(content)
-        return _read_with_hosts(decompressed, label)
+
+def read_crystals(
+    source: Any, label: str = "", selection: Selection = None, name: str = ""
+) -> Iterator[tuple[str, Crystal | CloudError]]:
+    """Names and crystals of a file or a text, one after another; as `open_crystals`, whose errors are an item.
+
+    Memory does not grow with their number.
+    """
+    try:
+        yield from open_crystals(source, label, selection, name)
+    except CloudError as error:
+        yield label or error.subject, error
+
+
+def to_crystal(crystal: Any) -> Crystal:
+    """Convert a crystal of another library, or read it from a file or a text.
+
+    Raises
+    ------
+    CrystalError
+        As `read_crystal` and `cloud_model.crystal.conversions.from_object`.
+    """
+    if isinstance(crystal, dict):
+        return _only_of(crystal)
+    return read_crystal(crystal) if is_source(crystal) else from_object(crystal)
+
+
+def _only_of(document: dict[str, Any]) -> Crystal:
+    found = list(islice(crystals_of(document, "dict"), 2))
+    if len(found) > 1:
+        raise CrystalError("dict", "it holds several crystals", "Pass one of them.")
+    return found[0]("dict")
+
+
+def is_source(crystal: Any) -> bool:
+    """Whether this is a file or a text rather than an object."""
+    return isinstance(crystal, str | bytes | bytearray | os.PathLike) or hasattr(crystal, "read")
+
+
+def split_selection(name: str) -> tuple[str, Selection]:
+    """Take the index or slice off the name of a file, unless a file has all of that name."""
+    match = _SELECTION.fullmatch(name)
+    if not match or os.path.lexists(name):
+        return name, None
+    file, selection = match.groups()
+    if ":" not in selection:
+        return file, int(selection)
+    parts = [int(part) if part not in ("", "-") else None for part in selection.split(":")]
+    return file, slice(*parts)
+
+
+def shown(path: Path) -> str:
+    """Name of a file as errors show it: printable, and not too long."""
+    label = os.fsencode(path).decode(errors="backslashreplace")
+    return label if len(label) <= 4 * _QUOTED else f"...{label[-_QUOTED:]}"
 
 
 def read_bytes(path: Path, label: str) -> bytes:
@@ -85,78 +277,65 @@ def read_bytes(path: Path, label: str) -> bytes:
     """
     compression = _COMPRESSION.get(path.suffix.lower())
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
-            raise CrystalError(label, "it is not a regular file", "Give the name of a file.")
+        _check_regular(path.stat().st_mode, label)  # opening a pipe would wait for its writer
         with open(path, "rb", opener=_open_without_waiting) as file:
-            content: bytes = (compression(file) if compression else file).read(MAX_BYTES + 1) or b""
-    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            status = os.fstat(file.fileno())
+            _check_regular(status.st_mode, label)  # it may have been replaced
+            size = MAX_BYTES if compression else min(MAX_BYTES, status.st_size)  # all of which is allocated
+            content: bytes = (compression(file) if compression else file).read(size + 1) or b""
+    except _DAMAGE as error:
         if isinstance(error, CrystalError):
             raise
         raise CrystalError(
-            label, f"it cannot be read: {error}", "Check its name, permissions and content."
-        ) from None
-    if len(content) > MAX_BYTES:
-        raise CrystalError(
             label,
-            f"it holds more than {MAX_BYTES // 2**20} MiB",
-            "Write the one crystal to a file of its own.",
-        )
-    if content.startswith(_COMPRESSED):
-        raise CrystalError(label, "it is compressed, twice or with an unusual name", "Decompress it.")
+            f"it cannot be read: {getattr(error, 'strerror', None) or first_line(error)}",
+            "Check its name, permissions and content.",
+        ) from None
+    _check_bytes(content, label)
     return content
+
+
+def _check_regular(mode: int, label: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise CrystalError(label, "it is not a regular file", "Give the name of a file.")
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _structure_dict(content: bytes) -> dict[str, object] | None:
-    """Return a pymatgen Structure written as JSON, if it is one."""
+def _check_bytes(content: bytes, label: str) -> None:
+    if len(content) > MAX_BYTES:
+        raise CrystalError(
+            label, f"it holds more than {MAX_BYTES // 2**20} MiB", "Split it, or write one crystal to a file."
+        )
+    if content.startswith(tuple(_COMPRESSED)):
+        raise CrystalError(label, "it is compressed, twice or with an unusual name", "Decompress it.")
+
+
+def is_text(source: Any) -> bool:
+    """Whether this is a ``str`` that holds crystals, rather than the name of a file."""
+    if not isinstance(source, str):
+        return False
+    ends = source.strip()[:1] + source.strip()[-1:]
+    return (ends in ("{}", "[]") or len(source.splitlines()) > 1) and not os.path.lexists(source)
+
+
+def _without_compression(path: Path) -> str:
+    return path.stem if path.suffix.lower() in _COMPRESSION else path.name
+
+
+def _open_text(content: bytes, label: str, name: str) -> CrystalFile:
+    opened = next(
+        (opened for magic, opened in _COMPRESSED.items() if opened and content.startswith(magic)), None
+    )
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) and "sites" in data else None
-
-
-def _read_with_hosts(path: Path, label: str) -> Crystal:
-    from ase.io import read
-
-    with _limited_time():
-        try:
-            atoms = read(path, do_not_split_by_at_sign=True)
-        except Exception as ase_error:  # readers raise whatever a malformed file runs into
-            from pymatgen.core import Structure
-
-            try:
-                structure = Structure.from_file(path)
-            except Exception as error:  # as above
-                reasons = (
-                    f"neither ASE ({first_line(ase_error)}) nor pymatgen ({first_line(error)}) can read it"
-                )
-                raise CrystalError(
-                    label,
-                    reasons.replace(str(path), label),
-                    "Check its format; the suffix must be the usual one, or the name POSCAR or CONTCAR.",
-                ) from error
-            return from_pymatgen(structure, label)
-    return from_ase(atoms, label)
-
-
-@contextmanager
-def _limited_time() -> Iterator[None]:
-    """Interrupt a reader that takes too long, where that is possible: in the main thread, under Unix."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise TimeoutError(f"it takes more than {MAX_SECONDS:.0f} s")
-
-    handler = signal.signal(signal.SIGALRM, stop)
-    timer = signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS, 1)  # again, should the reader go on
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
+        content = opened(io.BytesIO(content)).read(MAX_BYTES + 1) if opened else content
+    except _DAMAGE as error:
+        raise CrystalError(
+            label or "text", f"it cannot be decompressed: {first_line(error)}", "Repair it."
+        ) from None
+    quoted = f"text {content[:_QUOTED].decode(errors='replace')[: _QUOTED // 2]!r}"
+    _check_bytes(content, label or quoted)
+    form = find_format(_without_compression(Path(name)) if name else "", content, label or quoted)
+    return CrystalFile(label or f"{form.name} text", content, form, is_file=False)

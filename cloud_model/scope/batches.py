@@ -97,7 +97,7 @@ def _in_processes(
 
     def compact(crystal: Any) -> Any:
         """Send objects as arrays, which are small, and leave the reading of files to the processes."""
-        return crystal if isinstance(crystal, str | os.PathLike) else _attempt(read, crystal)
+        return crystal if isinstance(crystal, str | bytes | os.PathLike) else _attempt(read, crystal)
 
     # in one piece, since joblib looks at each array for something to share
     packed = (pickle.dumps([compact(crystal) for crystal in chunk]) for chunk in chunks)

@@ -10,17 +10,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ELEMENT_RANK
-from cloud_model.crystal.files import read_crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import ScopeError
 from cloud_model.scope import DEFAULT_SYMPREC
@@ -135,9 +133,9 @@ class Scope:
 
         Parameters
         ----------
-        crystal : ase.Atoms, pymatgen Structure, path, str, Scope or Crystal
-            A ``str`` with two vertical bars is a SCOPE string, any other the name of a file; see
-            `cloud_model.crystal.files.read_crystal` and `cloud_model.crystal.conversions.from_object` for what
+        crystal : ase.Atoms, pymatgen Structure, path, str, file object, Scope or Crystal
+            A ``str`` with two vertical bars is a SCOPE string, any other the name or the text of a file; see
+            `cloud_model.crystal.files.open_crystals` and `cloud_model.crystal.conversions.from_object` for what
             is accepted.
         dialect : {'canonical', 'sites', 'reference'}
             How the text is written.
@@ -277,9 +275,7 @@ def scope_or_crystal(crystal: Any, dialect: Dialect) -> Scope | Crystal:
         crystal = Scope.parse(crystal)
     if isinstance(crystal, Scope):
         return crystal.to(dialect)
-    if isinstance(crystal, str | os.PathLike):
-        return read_crystal(crystal)
-    return from_object(crystal)
+    return to_crystal(crystal)
 
 
 @cache

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
-from cloud_model.crystal.files import read_crystal
+from cloud_model.crystal.files import open_crystals
 from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import CloudError, CloudWarning
 from cloud_model.model import CloudModel
@@ -107,18 +105,15 @@ def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
         If it holds no crystal that the model can read; the message names the file as its user does.
     """
     name = PurePath(name.replace("\\", "/")).name[-_LONGEST_NAME:] or "crystal"
-    with TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", CloudWarning)
-        path = Path(folder, re.sub(r"[^\w.+-]|^\.", "_", name, flags=re.ASCII))
-        path.write_bytes(content)
         try:
-            analysis = _analyse(read_crystal(path), name, model)
+            analysis = _analyse(open_crystals(content, name, name=name).only(), name, model)
         except CloudError as error:
-            message = str(error).replace(str(path), name)
+            message = str(error)
             raise CloudError(message if message.startswith(name) else f"{name}: {message}") from error
-    notes = [str(warning.message).replace(str(path), name) for warning in caught]
-    return replace(analysis, notes=notes)
+    return replace(analysis, notes=[str(warning.message) for warning in caught])
 
 
 def _analyse(crystal: Crystal, name: str, model: CloudModel) -> Analysis:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import read_crystal
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
-
-
-def to_crystal(crystal: Any) -> Crystal:
-    """Read a crystal from a file or an object of ASE or pymatgen."""
-    if isinstance(crystal, str | os.PathLike):
-        return read_crystal(crystal)
-    return from_object(crystal)
 
 
 def unit_cell(phonon: Phonopy) -> Crystal:

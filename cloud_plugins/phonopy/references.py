@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import read_bytes
+from cloud_model.crystal.files import read_bytes, to_crystal
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
 from cloud_plugins.phonopy import brillouin
 from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_plugins.phonopy.cells import to_crystal, unit_cell
+from cloud_plugins.phonopy.cells import unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
+import json
 import lzma
 import os
 import shutil
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from cloud_model import Scope
 from cloud_model.crystal import files
-from cloud_model.crystal.files import read_crystal
+from cloud_model.crystal.files import read_crystal, read_crystals
 from cloud_model.errors import CloudError, CrystalError
 
 SALT = bulk("NaCl", "rocksalt", 5.64, cubic=True)
@@ -49,7 +52,7 @@ def test_formats_of_ase(tmp_path, name):
     assert describe(str(tmp_path / name)) == TEXT
 
 
-@pytest.mark.parametrize("name", ["salt.cif", "POSCAR", "salt.cssr", "salt.json", "salt.xsf", "salt.yaml"])
+@pytest.mark.parametrize("name", ["salt.cif", "POSCAR", "salt.cssr", "salt.json", "salt.xsf", "salt.res"])
 def test_formats_of_pymatgen(tmp_path, name):
     AseAtomsAdaptor.get_structure(SALT).to(filename=str(tmp_path / name))
     assert describe(tmp_path / name) == TEXT
@@ -64,9 +67,111 @@ def test_compressed_files(tmp_path, name, suffix, compress):
     assert describe(packed) == TEXT
 
 
-def test_a_trajectory_stands_for_its_last_frame(tmp_path):
-    write(tmp_path / "run.extxyz", [bulk("Cu", cubic=True), SALT])
-    assert describe(tmp_path / "run.extxyz") == TEXT
+@pytest.mark.parametrize(
+    "name", ["run.extxyz", "run.traj", "run.xsf", "XDATCAR", "run.pdb", "run.db", "run.json"]
+)
+def test_several_crystals(tmp_path, name):
+    frames = [SALT, bulk("Cu", cubic=True), SALT * (1, 1, 2)]
+    if name in ("XDATCAR", "run.xsf", "run.pdb"):  # which ASE writes of equal cells only
+        frames = [SALT] * 3
+    write(tmp_path / name, frames, format="vasp-xdatcar" if name == "XDATCAR" else None)
+    path = str(tmp_path / name)
+    everything = list(read_crystals(path))
+    assert [label for label, _ in everything] == [f"{path}@{i}" for i in range(3)]
+    assert [crystal.label for _, crystal in everything] == [label for label, _ in everything]
+    assert [len(crystal) for _, crystal in everything] == [len(frame) for frame in frames]
+    for selection, indices in [
+        ("1", [1]),
+        ("-1", [2]),
+        ("1:", [1, 2]),
+        ("::2", [0, 2]),
+        ("::-1", [2, 1, 0]),
+        (":", [0, 1, 2]),
+    ]:
+        assert [label for label, _ in read_crystals(f"{path}@{selection}")] == [
+            f"{path}@{i}" for i in indices
+        ]
+    assert len(read_crystal(f"{path}@2")) == len(frames[2])
+    with pytest.raises(CrystalError, match=r"holds 3 crystals.*@0"):
+        Scope.from_crystal(path)
+    with pytest.raises(CrystalError, match=r"none that was chosen. Choose from .*@0 to @2"):
+        Scope.from_crystal(f"{path}@3")
+
+
+def test_one_bad_frame_among_good_ones(tmp_path):
+    write(tmp_path / "run.extxyz", [SALT, SALT, SALT])
+    text = (tmp_path / "run.extxyz").read_text()
+    (tmp_path / "run.extxyz").write_text(text.replace("Na", "Xx", 5).replace("Xx", "Na", 4) + "8\n")
+    found = [item for _, item in read_crystals(tmp_path / "run.extxyz")]
+    assert [isinstance(item, CrystalError) for item in found] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "name", ["salt.cif", "POSCAR", "salt.extxyz", "salt.json", "salt.xsf", "salt.res", "salt.gen"]
+)
+def test_texts(tmp_path, name):
+    write(tmp_path / name, SALT)
+    text = (tmp_path / name).read_text()
+    for source in (
+        text,
+        text.encode(),
+        io.StringIO(text),
+        io.BytesIO(text.encode()),
+        gzip.compress(text.encode()),
+    ):
+        assert describe(source) == TEXT
+
+
+@pytest.mark.parametrize("text", ["hello\nworld" * 99, "{}", "[" * 500 + "]" * 500, "x" * 5000, "\n", "{\n"])
+def test_texts_that_hold_no_crystal(text):
+    with pytest.raises(CrystalError) as caught:
+        read_crystal(text)
+    assert len(caught.value.subject) + len(caught.value.reason) < 350
+    assert text[:90] not in str(caught.value) or len(text) < 90
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda one: one, lambda one: [one], lambda one: {"structure": one, "energy": -1.0},
+    lambda one: [{"structure": one}],
+    lambda one: {"data": [{"material_id": "x", "structure": one}]}, lambda one: {"mp-1": one},
+])  # fmt: skip
+def test_documents(wrap):
+    one = AseAtomsAdaptor.get_structure(SALT).as_dict()
+    assert describe(json.dumps(wrap(one))) == TEXT
+    assert str(Scope.from_crystal(wrap(one), "sites") if isinstance(wrap(one), dict) else TEXT) == TEXT
+
+
+def test_an_optimade_answer():
+    attributes = {
+        "lattice_vectors": SALT.cell.tolist(), "cartesian_site_positions": SALT.positions.tolist(),
+        "species": [{"name": s, "chemical_symbols": [s], "concentration": [1.0]} for s in ("Na", "Cl")],
+        "species_at_sites": SALT.get_chemical_symbols(),
+    }  # fmt: skip
+    assert describe(json.dumps({"data": [{"id": "1", "attributes": attributes}], "meta": {}})) == TEXT
+
+
+def test_elements_of_vasp_4_in_the_first_line(tmp_path):
+    write(tmp_path / "POSCAR", SALT, sort=True, vasp5=False)
+    lines = (tmp_path / "POSCAR").read_text().splitlines()
+    lines[0] = "Cl Na"
+    (tmp_path / "POSCAR").write_text("\n".join(lines))
+    assert describe(tmp_path / "POSCAR") == TEXT
+    lines[0] = "chloride of sodium"
+    (tmp_path / "POSCAR").write_text("\n".join(lines))
+    with pytest.raises(CrystalError, match="names no elements"):
+        read_crystal(tmp_path / "POSCAR")
+
+
+def test_memory_does_not_grow_with_the_number_of_crystals(tmp_path):
+    path = tmp_path / "run.extxyz"
+    write(path, SALT)
+    read_crystal(path)  # imports
+    path.write_text(path.read_text() * 1000)
+    tracemalloc.start()
+    assert sum(1 for _ in read_crystals(path)) == 1000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size + 2**18
 
 
 def test_a_cif_is_known_by_its_content(tmp_path):
@@ -104,18 +209,18 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     contents = {
         "empty.cif": (b"", "no atom sites"),
         "binary.cif": (bytes(range(256)) * 9, "not text"),
-        "binary.extxyz": (bytes(range(256)) * 9, "neither ASE"),
+        "binary.extxyz": (bytes(range(256)) * 9, "no XYZ file"),
         "truncated.cif": (cif[: cif.rindex(b"Na")], "cut off"),
         "wrong_extension.cif": (poscar, "no atom sites"),
-        "wrong_extension.extxyz": (poscar, "neither ASE"),
-        "unknown.dat": (b"hello", "neither ASE"),
-        "CONTCAR": (poscar[: len(poscar) // 2], "neither ASE"),
-        "list.json": (b"[1, 2]", "neither ASE"),
-        "deep.json": (b"[" * 100_000, "neither ASE"),
+        "wrong_extension.extxyz": (poscar, "no XYZ file"),
+        "unknown.dat": (b"hello", "'.dat', is none of those"),
+        "CONTCAR": (poscar[: len(poscar) // 2], "atoms in|cannot be read"),
+        "list.json": (b"[1, 2]", "holds no crystal"),
+        "deep.json": (b"[" * 100_000, "not JSON"),
         "not_really.cif.gz": (cif, "cannot be read"),
         "truncated.cif.gz": (gzip.compress(cif)[:-30], "cannot be read"),
         "broken.cif.xz": (b"\xfd7zXZ\x00" + cif, "cannot be read"),
-        "pickle.traj": (b"cos\nsystem\n(S'touch pwned'\ntR.", "neither ASE"),
+        "pickle.traj": (b"cos\nsystem\n(S'touch pwned'\ntR.", "no trajectory"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)

@@ -28,6 +28,9 @@ SALT = bulk("NaCl", "rocksalt", 5.64, cubic=True)
 EXECUTED = "executed"
 """File that every payload would make in the working directory."""
 
+PRIVATE = "/etc/hostname"
+"""A file that no crystal may bring into view."""
+
 HEAD = """data_salt
 _cell_length_a 5.64
 _cell_length_b 5.64
@@ -149,13 +152,13 @@ FILES = [
     file("salt.CIF.GZ", lambda: gzip.compress(CIF), "compressed CIF in capital letters", None),
     # not what its name says
     file("empty.cif", b"", "empty CIF", CrystalError, "no atom sites"),
-    file("POSCAR_empty", b"", "empty POSCAR", CrystalError, "neither ASE"),
+    file("POSCAR_empty", b"", "empty POSCAR", CrystalError, "does not count its atoms"),
     file("binary.cif", bytes(range(256)) * 40, "binary file named CIF", CrystalError, "not text"),
     file("utf16.cif", CIF.decode().encode("utf-16"), "CIF in UTF-16", CrystalError, "not text"),
-    file("binary.vasp", bytes(range(256)) * 40, "binary file named POSCAR", CrystalError, "neither ASE"),
+    file("binary.vasp", bytes(range(256)) * 40, "binary file named POSCAR", CrystalError, "does not count its atoms"),
     file("poscar.cif", poscar(), "POSCAR named CIF", CrystalError, "no atom sites"),
-    file("other.xyz", poscar(), "POSCAR named XYZ", CrystalError, "neither ASE"),
-    file("readme.md", b"# Salt\n", "text", CrystalError, "neither ASE"),
+    file("other.xyz", poscar(), "POSCAR named XYZ", CrystalError, "is not a number of atoms"),
+    file("readme.md", b"# Salt\n", "text", CrystalError, "'.md', is none of those"),
     file("molecule.xyz", written("xyz", molecule("H2O")), "molecule", CrystalError, "no cell"),
     file("protein.cif", b"data_1ABC\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2.0\n", "CIF of a protein",
          CrystalError, "no atom sites"),
@@ -164,10 +167,10 @@ FILES = [
     file("rows.cif", CIF[: CIF.rindex(b"\n  Cl")], "CIF without its last atom", CrystalError, "its atoms are"),
     file("row.cif", CIF[: CIF.rindex(b" ")], "CIF without its last number", CrystalError, "cut off"),
     file("field.cif", CIF + b";\nabc", "CIF with an open text field", CrystalError, "cut off"),
-    file("half.vasp", poscar()[:150], "first half of a POSCAR", CrystalError, "neither ASE"),
+    file("half.vasp", poscar()[:150], "first half of a POSCAR", CrystalError, "does not count its atoms"),
     file("half.extxyz", XYZ[: len(XYZ) // 2], "first half of an XYZ file", CrystalError, "atoms in"),
-    file("half.json", structure()[:300], "first half of JSON", CrystalError, "neither ASE"),
-    file("half.traj", written("traj")[:300], "first half of a trajectory", CrystalError, "neither ASE"),
+    file("half.json", structure()[:300], "first half of JSON", CrystalError, "not JSON"),
+    file("half.traj", written("traj")[:300], "first half of a trajectory", CrystalError, "cannot be read as ASE traj"),
     file("half.cif.gz", lambda: gzip.compress(CIF)[:-30], "first half of gzip", CrystalError, "cannot be read"),
     file("plain.cif.gz", CIF, "CIF named gzip", CrystalError, "cannot be read"),
     # contradictions in a CIF
@@ -234,17 +237,16 @@ FILES = [
     file("columns.extxyz", frame(columns=f"pos:R:3:f:R:{10**9}"), "10^9 columns", CrystalError, "declares 10*4 columns"),
     file("nan.extxyz", frame(lattice="nan 0 0 0 3 0 0 0 3"), "XYZ file with the cell NaN", CrystalError, "not finite"),
     file("grid.vasp", poscar() + b"\n1000000 1000000 1000000\n0 0\n", "POSCAR with more after it", None),
-    file("CHGCAR_grid", poscar() + b"\n1000000 1000000 1000000\n0 0\n", "charge density on 10^18 points", CrystalError,
-         "neither ASE"),
-    file("deep.json", b"[" * 1_000_000, "JSON nested a million times", CrystalError, "neither ASE"),
-    file("digits.json", b'{"sites": [' + b"9" * 5000 + b"]}", "JSON with 5,000 digits", CrystalError, "neither"),
+    file("CHGCAR_grid", poscar() + b"\n1000000 1000000 1000000\n0 0\n", "charge density on 10^18 points", None),
+    file("deep.json", b"[" * 1_000_000, "JSON nested a million times", CrystalError, "not JSON"),
+    file("digits.json", b'{"sites": [' + b"9" * 5000 + b"]}", "JSON with 5,000 digits", CrystalError, "not JSON"),
     file("nan.json", structure(lattice={"matrix": [[float("nan")] * 3] * 3}), "JSON with NaN", CrystalError, "not finite"),
     file("none.json", structure(sites=None), "JSON without sites", CrystalError, "not a pymatgen Structure"),
     file("element.json", structure(sites=[{"abc": [0, 0, 0], "species": [{"element": ["Na"], "occu": 1}]}]),
          "JSON with a list for an element", CrystalError, "not an element"),
-    file("laughs.xml", xml_bomb(), "XML bomb", CrystalError, "neither ASE"),
-    file("vasprun_laughs.xml", xml_bomb(), "XML bomb named vasprun", CrystalError, "neither ASE"),
-    file("laughs.yaml", yaml_bomb(), "YAML bomb with a command", CrystalError, "neither ASE"),
+    file("laughs.xml", xml_bomb(), "XML bomb", CrystalError, "none of those"),
+    file("vasprun_laughs.xml", xml_bomb(), "XML bomb named vasprun", CrystalError, "none of those"),
+    file("laughs.yaml", yaml_bomb(), "YAML bomb with a command", CrystalError, "none of those"),
     file("bomb.cif.gz", lambda: gzip.compress(bytes(BOMB), 1), "gzip bomb", CrystalError, "holds more than 128 MiB"),
     file("bomb.vasp.xz", lambda: lzma.compress(bytes(BOMB), preset=0), "xz bomb", CrystalError, "more than 128 MiB"),
     file("bomb.cif.bz2", lambda: bz2.compress(bytes(BOMB), 1), "bzip2 bomb", CrystalError, "more than 128 MiB"),
@@ -254,12 +256,37 @@ FILES = [
     special("sparse.cif", lambda path: path.touch() or os.truncate(path, 10**12), "a terabyte", "more than 128 MiB"),
     # what would be executed
     *(file(f"pickle.{suffix}", pickle.dumps(Payload(), 0), f"pickle named .{suffix}", CrystalError, reason)
-      for suffix, reason in [("cif", "no atom sites"), ("traj", "neither ASE"), ("json", "neither ASE"),
-                             ("pckl", "neither ASE"), ("vasp", "neither ASE"), ("db", "neither ASE")]),
+      for suffix, reason in [("cif", "no atom sites"), ("traj", "no trajectory"), ("json", "not JSON"),
+                             ("pckl", "none of those"), ("vasp", "not count its atoms"), ("db", "no SQLite")]),
     file("script.py", f"#!/usr/bin/env python\nimport ase, os\nos.system('touch {EXECUTED}')\n".encode(), "Python script",
-         CrystalError, "neither ASE"),
+         CrystalError, "none of those"),
     file("class.json", json.dumps({"@module": "os", "@class": "system", "command": f"touch {EXECUTED}"}).encode(),
-         "JSON that names a function", CrystalError, "neither ASE"),
+         "JSON that names a function", CrystalError, "holds no crystal"),
+    # readers of other packages would read other files, or start a program
+    file("inp", f'task ground-state\nXYZCoordinates = "{PRIVATE}"\n'.encode(), "Octopus input that names a file", CrystalError,
+         "none of those"),
+    file("xsf.inp", f'XSFCoordinates = "{PRIVATE}"\n'.encode(), "Octopus input that names an XSF file", CrystalError,
+         "'.inp', is none of those"),
+    file("a.cell", b"%BLOCK LATTICE_CART\n3 0 0\n0 3 0\n0 0 3\n%ENDBLOCK LATTICE_CART\n", "CASTEP cell", CrystalError,
+         "'.cell', is none of those"),
+    file("geometry.gen", f"GeometryFilename {PRIVATE}\n".encode(), "GEN file that names a file", CrystalError, "F or S"),
+    file("include.in", f"include_file {PRIVATE}\n".encode(), "input that includes a file", CrystalError, "none of those"),
+    file("vasp4.vasp", poscar().replace(b" Cl  Na \n", b"").replace(b"Cl Na", b"salt"), "POSCAR without elements",
+         CrystalError, "names no elements"),
+    file("symmetry.in", b"lattice_vector 3 0 0\nlattice_vector 0 3 0\nlattice_vector 0 0 3\natom_frac 0 0 0 Cu\n"
+         + b"symmetry_n_params 1 1 0\nsymmetry_params a\n" + b"symmetry_lv __import__('os').getcwd(), 0, 0\n" * 6,
+         "geometry of FHI-aims with code", None),
+    # symmetry that readers pass over
+    file("group.pdb", b"CRYST1    5.640    5.640    5.640  90.00  90.00  90.00 F m -3 m\n"
+         b"ATOM      1 NA   MOL     1       0.000   0.000   0.000  1.00  0.00          NA  \nEND\n",
+         "space group in a PDB file", CrystalError, "states the space group 'F m -3 m'"),
+    file("group.cssr", b"5.64 5.64 5.64\n90 90 90 SPGR = 225 F m -3 m OPT = 1\n1 0\n0 salt\n1 Na 0 0 0\n",
+         "space group in a CSSR file", CrystalError, "states the space group '225'"),
+    file("more.pwi", b"&system\nibrav=0, nat=1, ntyp=1\n/\nATOMIC_SPECIES\nNa 23 a\nCELL_PARAMETERS angstrom\n5 0 0\n0 5 0\n"
+         b"0 0 5\nATOMIC_POSITIONS crystal\nNa 0 0 0\nNa .5 .5 .5\n", "input of pw.x with more atoms than it counts",
+         CrystalError, "lists more"),
+    file("fewer.gen", b"1 F\nNa\n1 1 0 0 0\n2 1 .5 .5 .5\n0 0 0\n5 0 0\n0 5 0\n0 0 5\n", "GEN file that counts too few atoms",
+         CrystalError, "counts 1 atoms"),
     # no files
     special("folder.cif", Path.mkdir, "folder named CIF", "not a regular file"),
     special("missing.cif", lambda _: None, "no such file", "No such file"),

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.crystal.cif import read_cif
-from cloud_model.crystal.conversions import from_pymatgen_dict
-from cloud_model.errors import CloudError, CloudWarning, CrystalError, DataError
+from cloud_model.crystal.files import is_text, open_crystals
+from cloud_model.errors import CloudError, CloudWarning, DataError
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.string import Scope, is_scope_string
@@ -119,7 +118,7 @@ def describe(
     Parameters
     ----------
     cells : iterable
-        Each is the text of a CIF, a path, a SCOPE string, a pymatgen structure as dict or JSON, or a crystal.
+        Each is a path, the text of a file such as a CIF, a SCOPE string, a pymatgen structure as dict, or a crystal.
     folder : Path
         Where relative paths begin.
     dialect, symprec
@@ -138,20 +137,14 @@ def describe(
 
 def _crystal(cell: Any, folder: Path, label: str) -> Any:
     """What `scopes` takes, from a cell; an error where there is nothing to take."""
+    if not isinstance(cell, str) or is_scope_string(cell):
+        return cell
+    if not is_text(cell):
+        return folder / cell
     try:
-        if isinstance(cell, dict):
-            return from_pymatgen_dict(cell, label)
-        if not isinstance(cell, str) or is_scope_string(cell):
-            return cell
-        if cell.lstrip().startswith("{"):
-            return from_pymatgen_dict(json.loads(cell), label)
-        if "_cell_length_a" in cell:
-            return read_cif(cell, label)
-    except json.JSONDecodeError as error:
-        return CrystalError(label, f"its JSON is malformed ({error})", "Write Structure.as_dict() as JSON.")
+        return open_crystals(cell, label).only()
     except CloudError as error:
         return error
-    return folder / cell
 
 
 def formula_groups(described: Sequence[Scope]) -> NDArray[np.int64]:

@@ -1,0 +1,107 @@
+"""Read the crystals in a JSON document: of pymatgen, of ASE, or of an OPTIMADE provider, alone, in entries or lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from cloud_model.crystal.conversions import from_ase, from_pymatgen_dict
+from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.optimade import from_optimade
+from cloud_model.crystal.reading import Reading
+from cloud_model.errors import CrystalError, first_line
+
+_DEEPEST = 4  # levels of lists and documents around a crystal
+_INNER = ("structure", "structures", "entries", "data")
+
+
+def read_json(content: bytes, label: str) -> Iterator[Reading]:
+    """Read a JSON document."""
+    try:
+        document = json.loads(content.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError) as error:
+        raise CrystalError(
+            label, f"it is not JSON: {first_line(error)}", "Check that it is complete."
+        ) from None
+    yield from crystals_of(document, label)
+
+
+def crystals_of(document: Any, label: str) -> Iterator[Reading]:
+    """Find the crystals of a parsed document.
+
+    Raises
+    ------
+    CrystalError
+        If there are none.
+    """
+    found = False
+    for reading in _found(document, _DEEPEST):
+        found = True
+        yield reading
+    if not found:
+        raise CrystalError(
+            label,
+            "its JSON holds no crystal of pymatgen, ASE or OPTIMADE",
+            "Write what Structure.as_dict() gives.",
+        )
+
+
+def _found(document: Any, depth: int) -> Iterator[Reading]:
+    if isinstance(document, list) and depth:
+        for entry in document:
+            yield from _found(entry, depth - 1)
+    if not isinstance(document, dict):
+        return
+    if "sites" in document:
+        yield partial(from_pymatgen_dict, document)
+    elif "attributes" in document:
+        yield partial(from_optimade, document["attributes"])
+    elif "cartesian_site_positions" in document:
+        yield partial(from_optimade, document)
+    elif "numbers" in document and "positions" in document:
+        yield partial(_from_ase_json, document)
+    elif isinstance(document.get("atoms_json"), str):  # MSONAtoms of pymatgen
+        yield partial(_from_ase_json, json.loads(document["atoms_json"]))
+    elif depth:
+        inner = [document[key] for key in _INNER if key in document]
+        for entry in inner or [entry for entry in document.values() if isinstance(entry, dict)]:
+            yield from _found(entry, depth - 1)
+
+
+def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
+    """Convert the JSON of ``ase.io.write`` or of ``Atoms.todict``."""
+    from ase import Atoms
+
+    try:
+        cell = atoms["cell"]
+        numbers = _array(atoms["numbers"]).astype(int)
+        check_number_of_atoms(len(numbers), label)
+        return from_ase(
+            Atoms(
+                numbers=numbers,
+                positions=_array(atoms["positions"]).astype(float),
+                cell=_array(cell["array"] if isinstance(cell, dict) and "array" in cell else cell).astype(
+                    float
+                ),
+                pbc=_array(atoms.get("pbc", True)).astype(bool),
+            ),
+            label,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CrystalError):
+            raise
+        raise CrystalError(
+            label, f"it is not the JSON of Atoms ({first_line(error)})", "Write it with ase.io.write."
+        ) from None
+
+
+def _array(value: Any) -> Any:
+    """An array, perhaps in the notation of ASE."""
+    if isinstance(value, dict):
+        shape, dtype, values = value["__ndarray__"]
+        return np.array(values, dtype).reshape(shape)
+    return np.array(value)

@@ -1,0 +1,231 @@
+"""Read the smaller text formats: XSF, CSSR, RES, PDB, GEN, and those of Quantum ESPRESSO and FHI-aims.
+
+ASE and pymatgen read most of them. They pass over what they do not know, such as a space group, and over lines beyond
+those that are counted; such files are refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from io import StringIO
+from itertools import takewhile
+from typing import Any
+
+from cloud_model.crystal.conversions import disordered, from_ase, from_pymatgen
+from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
+from cloud_model.errors import CrystalError
+
+_FIXED = 10  # that SHELX adds to an occupancy which is not refined
+_INSTRUCTIONS = frozenset({
+    "ACTA", "AFIX", "BASF", "BLOC", "BOND", "CGLS", "DAMP", "DISP", "EXTI", "FMAP", "FREE", "FVAR", "GRID", "L.S.",
+    "LIST", "MERG", "MPLA", "MOVE", "OMIT", "PART", "PLAN", "SHEL", "SIZE", "STIR", "SWAT", "TEMP", "TWIN", "UNIT",
+    "WGHT", "WPDB", "XNPD", "ZERR",
+})  # fmt: skip  # of SHELX that may look like atoms
+_P1 = ("", "1", "P1", "P 1")
+_SPACE_GROUP = re.compile(r"SPGR\s*=\s*(\d+)", re.IGNORECASE)
+_CELL_OF_PDB = slice(0, 54)  # columns of CRYST1 before its space group
+_GROUP_OF_PDB = slice(55, 66)
+
+
+def read_xsf(content: bytes, label: str) -> Iterator[Reading]:
+    """Read the crystals of an XSF file of XCrySDen."""
+    from ase.io.xsf import iread_xsf
+
+    lines = _lines(content)
+    for i, line in enumerate(lines):
+        if line.strip().startswith("PRIMCOORD"):
+            atoms = (integers(lines[i + 1].split()[:1]) if i + 1 < len(lines) else []) or [0]
+            _check_lines(lines, i + 2, atoms[0], label)
+    for atoms in iread_xsf(StringIO("\n".join(lines))):
+        yield partial(from_ase, atoms)
+
+
+def read_cssr(content: bytes, label: str) -> Iterator[Reading]:
+    """Read a CSSR file in P 1."""
+    yield partial(_read_cssr, _lines(content))
+
+
+def read_res(content: bytes, label: str) -> Iterator[Reading]:
+    """Read a SHELX file in P 1."""
+    yield partial(_read_res, _lines(content))
+
+
+def read_pdb(content: bytes, label: str) -> Iterator[Reading]:
+    """Read the models of a PDB file in P 1."""
+    cell: list[str] = []
+    model: list[str] = []
+    for line in [*_lines(content), "END"]:
+        if line.startswith("CRYST1"):
+            cell = [line]
+        elif line.startswith("END"):
+            if any(row.startswith(("ATOM", "HETATM")) for row in model):
+                yield partial(_read_pdb, [*cell, *model])
+            model = []
+        else:
+            model.append(line)
+
+
+def read_gen(content: bytes, label: str) -> Iterator[Reading]:
+    """Read a GEN file of DFTB+."""
+    yield partial(_read_gen, [line for line in _lines(content) if line.strip()])
+
+
+def read_espresso_input(content: bytes, label: str) -> Iterator[Reading]:
+    """Read an input of pw.x of Quantum ESPRESSO."""
+    yield partial(_read_espresso_input, _lines(content))
+
+
+def read_espresso_output(content: bytes, label: str) -> Iterator[Reading]:
+    """Read the configurations of an output of pw.x of Quantum ESPRESSO."""
+    from ase.io.espresso import read_espresso_out
+
+    for atoms in read_espresso_out(StringIO("\n".join(_lines(content))), slice(None), results_required=False):
+        yield partial(from_ase, atoms)
+
+
+def read_aims(content: bytes, label: str) -> Iterator[Reading]:
+    """Read a geometry.in of FHI-aims."""
+    yield partial(_read_aims, _lines(content))
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode("utf-8-sig", errors="replace").splitlines()
+
+
+def _check_lines(lines: Sequence[str], start: int, atoms: int, label: str) -> None:
+    """Check that as many lines as atoms follow, and no further atom."""
+    if start + atoms > len(lines):
+        raise wrong_count(label, atoms, len(lines))
+    check_number_of_atoms(atoms, label)
+    following = "".join(lines[start + atoms : start + atoms + 1]).split()
+    if len(following) > 3 and is_position(" ".join(following[1:])):
+        raise CrystalError(label, f"it counts {atoms} atoms and lists more", "Correct its number of atoms.")
+
+
+def _states_symmetry(label: str, group: str) -> CrystalError:
+    return CrystalError(
+        label,
+        f"it states the space group {group[:40]!r}, which no reader of this format applies",
+        "Convert it to a CIF with the program that wrote it.",
+    )
+
+
+def _read_cssr(lines: Sequence[str], label: str) -> Crystal:
+    from pymatgen.io.cssr import Cssr
+
+    stated = _SPACE_GROUP.search("".join(lines[1:2]))
+    if stated and int(stated[1][:9]) != 1:
+        raise _states_symmetry(label, stated[1])
+    counts = integers(lines[2:3])
+    if not counts or counts[1:] not in ([], [0]):
+        raise CrystalError(
+            label, "its third line is not a number of atoms and 0, for fractions", "Correct it."
+        )
+    if len([line for line in lines[4:] if line.strip()]) != counts[0]:
+        raise wrong_count(label, counts[0], len(lines))
+    check_number_of_atoms(counts[0], label)
+    structure = Cssr.from_str("\n".join(lines)).structure
+    if len(structure) != counts[0]:
+        raise CrystalError(
+            label, f"of its {counts[0]} atoms {len(structure)} can be read", "Correct its lines."
+        )
+    return from_pymatgen(structure, label)
+
+
+def _read_res(lines: Sequence[str], label: str) -> Crystal:
+    from ase import Atoms
+    from ase.geometry import cellpar_to_cell
+
+    rows = [line.split() for line in lines if line.strip()]
+    records = {row[0].upper(): row[1:] for row in reversed(rows)}
+    if records.get("LATT", ["1"])[:1] != ["-1"] or "SYMM" in records:
+        raise CrystalError(
+            label,
+            "it states symmetry operations, which no reader applies",
+            "Convert it to a CIF, with SHELXL.",
+        )
+    elements = records.get("SFAC", [])
+    after = [row[0].upper() for row in rows]
+    rows = rows[after.index("SFAC") :] if elements else []
+    rows = list(takewhile(lambda row: row[0].upper() not in ("HKLF", "END"), rows))  # then come peaks
+    atoms = [
+        row
+        for row in rows
+        if len(row) > 4
+        and row[0].upper() not in _INSTRUCTIONS
+        and row[0][0].isalpha()
+        and row[1].isdecimal()
+        and is_position(" ".join(row[2:]))
+    ]
+    if "CELL" not in records or not atoms or max(int(row[1][:9]) for row in atoms) > len(elements):
+        raise CrystalError(label, "it lacks a cell, atoms or their elements", "Check that it is complete.")
+    check_number_of_atoms(len(atoms), label)
+    if any(float(row[5]) not in {1, 1 + _FIXED} for row in atoms if len(row) > 5):
+        raise disordered(label)
+    cell = cellpar_to_cell([float(word) for word in records["CELL"][1:7]])
+    symbols = [elements[int(row[1]) - 1].capitalize() for row in atoms]
+    positions = _floats(row[2:5] for row in atoms)
+    return from_ase(Atoms(symbols, scaled_positions=positions, cell=cell, pbc=True), label)
+
+
+def _read_pdb(lines: Sequence[str], label: str) -> Crystal:
+    from ase.io.proteindatabank import read_proteindatabank
+
+    group = lines[0][_GROUP_OF_PDB].strip() if lines[0].startswith("CRYST1") else ""
+    if group not in _P1:
+        raise _states_symmetry(label, group)
+    if any(line.startswith("REMARK 290   SMTRY1   2") for line in lines):
+        raise _states_symmetry(label, "of REMARK 290")
+    return from_ase(read_proteindatabank(StringIO("\n".join(lines))), label)
+
+
+def _read_gen(lines: Sequence[str], label: str) -> Crystal:
+    from ase.io.gen import read_gen as read
+
+    words = "".join(lines[:1]).split()
+    counts = integers(words[:1])
+    if not counts or words[1:2] not in (["F"], ["S"]):
+        raise CrystalError(
+            label, "its first line is not a number of atoms and F or S", "Only crystals are read."
+        )
+    if len(lines) != counts[0] + 6:  # two before the atoms, the origin and three vectors after them
+        raise wrong_count(label, counts[0], len(lines))
+    check_number_of_atoms(counts[0], label)
+    return from_ase(read(StringIO("\n".join(lines))), label)
+
+
+def _read_espresso_input(lines: Sequence[str], label: str) -> Crystal:
+    from ase.io.espresso import read_espresso_in, read_fortran_namelist
+
+    atoms: Any = read_fortran_namelist(StringIO("\n".join(lines)))[0].get("system", {}).get("nat")
+    if not isinstance(atoms, int) or atoms < 1:
+        raise CrystalError(label, "its &SYSTEM has no nat", "Check that it is an input of pw.x.")
+    rows = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", "!"))]
+    start = next((i for i, row in enumerate(rows, 1) if row.strip().startswith("ATOMIC_POSITIONS")), 0)
+    _check_lines(rows, start, atoms, label)
+    return from_ase(read_espresso_in(StringIO("\n".join(rows))), label)
+
+
+def _read_aims(lines: Sequence[str], label: str) -> Crystal:
+    from ase import Atoms
+
+    rows = [line.partition("#")[0].split() for line in lines]
+    vectors = [row[1:4] for row in rows if row[:1] == ["lattice_vector"]]
+    atoms = [row for row in rows if row[:1] in (["atom"], ["atom_frac"])]
+    kinds = {row[0] for row in atoms}
+    if len(vectors) != 3 or len(kinds) != 1:
+        raise CrystalError(
+            label, "it does not hold three lattice vectors and atoms of one kind", "Complete it."
+        )
+    check_number_of_atoms(len(atoms), label)
+    places = {
+        "scaled_positions" if kinds == {"atom_frac"} else "positions": _floats(row[1:4] for row in atoms)
+    }
+    return from_ase(Atoms([row[4] for row in atoms], cell=_floats(vectors), pbc=True, **places), label)
+
+
+def _floats(rows: Iterable[Sequence[str]]) -> list[list[float]]:
+    return [[float(word) for word in row] for row in rows]

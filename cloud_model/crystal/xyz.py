@@ -1,0 +1,59 @@
+"""Read XYZ and extended XYZ files, frame by frame. ASE reads the frames; their counts are checked here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BytesIO, StringIO, TextIOWrapper
+from itertools import islice
+
+from cloud_model.crystal.conversions import from_ase
+from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.reading import Reading, integers, wrong_count
+from cloud_model.errors import CrystalError
+
+_COLUMNS = re.compile(r":[SRIL]:(\d{1,18})", re.IGNORECASE)
+_LONGEST_COMMENT = 2**16
+
+
+def read_xyz(content: bytes, label: str) -> Iterator[Reading]:
+    """Read the frames of an XYZ file."""
+    lines = TextIOWrapper(BytesIO(content), encoding="utf-8-sig", errors="replace")
+    total = max(content.count(b"\n"), content.count(b"\r")) + 1
+    for line in lines:
+        if not line.strip():
+            continue
+        counts = integers([line])
+        if len(counts) != 1:
+            raise CrystalError(
+                label,
+                f"it is no XYZ file: {line.strip()[:40]!r} is not a number of atoms",
+                "Check its format.",
+            )
+        if counts[0] > total:
+            raise wrong_count(label, counts[0], total)
+        frame = [line, *islice(lines, counts[0] + 1)]
+        if len(frame) < counts[0] + 2:
+            raise wrong_count(label, counts[0], len(frame))
+        yield partial(_read_frame, frame)
+
+
+def is_xyz(head: str) -> bool:
+    """Whether a text begins as an extended XYZ file of a crystal does."""
+    lines = head.splitlines()[:2]
+    return len(lines) == 2 and len(integers(lines[:1])) == 1 and "lattice=" in lines[1].lower()
+
+
+def _read_frame(lines: Sequence[str], label: str) -> Crystal:
+    from ase.io.extxyz import read_xyz as read
+
+    check_number_of_atoms(len(lines) - 2, label)
+    columns = sum(map(int, _COLUMNS.findall(lines[1])))
+    if columns > len("".join(lines[2:3]).split()):
+        raise CrystalError(label, f"it declares {columns} columns and has fewer", "Correct its Properties.")
+    if len(lines[1]) > _LONGEST_COMMENT:
+        raise CrystalError(
+            label, f"its comment is longer than {_LONGEST_COMMENT // 2**10} KiB", "Shorten its second line."
+        )
+    return from_ase(next(read(StringIO("".join(lines)), slice(None))), label)
