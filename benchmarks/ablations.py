@@ -38,7 +38,8 @@ from cloud_model.physics.mixture import Spectra
 from cloud_model.properties.catalogue import SCALARS, ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
 from cloud_model.training.baselines import composition_features, symmetry_features
-from cloud_model.training.finetuning.network import finetune
+from cloud_model.training.finetuning.labels import LabelledTokens
+from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from cloud_model.training.pretraining.pretrain import pretrain
@@ -227,17 +228,18 @@ class Study:
         weights = dict(zip(self.targets, recipe.task_weights(self.training, list(self.targets)), strict=True))
         if not variant.precise:
             weights |= {key: 0.5 + 0.5 * (key in SCALARS) for key in recipe.PRECISE}
-        finetune(
+        finetune_network(
             predictor,
             targets,
-            tokens,
-            labels,
+            LabelledTokens(tokens, labels),
             Schedule(epochs=EPOCHS, learning_rate=1e-3, seed=seed),
             folder,
-            task_weights=[weights[key] for key in targets],
-            heat_capacity_weight=6.0,
+            NetworkSettings(
+                task_weights=[weights[key] for key in targets],
+                heat_capacity_weight=6.0,
+                tokens_per_batch=2048,
+            ),
             repeats=repeats,
-            tokens_per_batch=2048,
         )
         remove_states(folder)
         predictor.eval()
@@ -320,28 +322,26 @@ class Study:
         if (folder / "errors.json").exists():
             return
         tokens = self._tokens(self.training.scope.tolist(), VARIANTS["base"])
-        labels = recipe.labels_of(self.training, list(self.targets))
-        repeats, weights = recipe.repeats(self.training), None
+        crystals = LabelledTokens(tokens, recipe.labels_of(self.training, list(self.targets)))
+        repeats = recipe.repeats(self.training)
         if unlabelled:
             texts = self.corpus.sample(unlabelled, random_state=seed)
             more = [self.tokenizer.encode(text) for text in texts]
             teachers = map(self._base, SEEDS)
-            tokens, labels, repeats, weights = with_taught(
-                tokens, labels, repeats, more, teachers, self.targets
-            )
+            crystals, repeats = with_taught(crystals, repeats, more, teachers, self.targets)
         predictor = self._base(seed)
-        finetune(
+        finetune_network(
             predictor,
             self.targets,
-            tokens,
-            labels,
+            crystals,
             Schedule(epochs=epochs, learning_rate=5e-4, seed=seed + len(SEEDS)),
             folder,
-            task_weights=recipe.task_weights(self.training, list(self.targets)),
-            heat_capacity_weight=6.0,
+            NetworkSettings(
+                task_weights=recipe.task_weights(self.training, list(self.targets)),
+                heat_capacity_weight=6.0,
+                tokens_per_batch=2048,
+            ),
             repeats=repeats,
-            sample_weights=weights,
-            tokens_per_batch=2048,
         )
         remove_states(folder)
         asked = self._tokens(self.validation.scope.tolist(), VARIANTS["base"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -27,8 +28,8 @@ from cloud_model.model import CloudModel, Pooling
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
-from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
-from cloud_model.training.finetuning.network import Labels
+from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 
 ModelName = str | os.PathLike[str] | CloudModel | None
 Array = NDArray[np.float64]
@@ -125,7 +126,7 @@ class _FineTunedRegressor(RegressorMixin, _CrystalEstimator):  # type: ignore[mi
     def _finetuned(
         self,
         crystals: Sequence[Any],
-        labels: Labels,
+        labels: Labels[Array],
         sample_weight: ArrayLike | None,
         name: str | None = None,
     ) -> CloudModel:
@@ -135,28 +136,26 @@ class _FineTunedRegressor(RegressorMixin, _CrystalEstimator):  # type: ignore[mi
         base = CloudModel.from_pretrained(self.model)
         tokens = base.tokens([crystal for crystal, weight in zip(crystals, weights, strict=True) if weight])
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        settings = TransferSettings(
+        settings = EnsembleSettings(
             members=1,
             epochs=self.epochs,
             learning_rate=self.learning_rate,
-            encoder_rate=0.0 if self.head_only else TransferSettings.encoder_rate,
+            encoder_rate=0.0 if self.head_only else EnsembleSettings.encoder_rate,
             seed=seed,
         )
         info = PropertyInfo(
             unit="", basis="crystal", description="Fitted.", training_set=f"{len(kept)} crystals"
         )
         with TemporaryDirectory() as directory, torch.random.fork_rng(devices=[]):
-            checkpoint, _ = transfer(
+            checkpoint, _ = finetune_ensemble(
                 base.checkpoint,
                 base.name,
-                tokens,
-                labels[kept],
+                LabelledTokens(tokens, replace(labels[kept], weights=weights[kept] / weights[kept].mean())),
                 {} if name is None else {name: info},
                 {} if name is None else {name: choose_transform(labels.scalars[kept, 0])},
                 [self._held_out(tokens, seed)],
                 settings,
                 Path(directory),
-                weights[kept] / weights[kept].mean(),
             )
         return CloudModel(checkpoint)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ase.io import read
 
-from cloud_model.training.finetuning.ensemble import TransferSettings
+from cloud_model.training.finetuning.ensemble import EnsembleSettings
 from cloud_model.training.finetuning.reading import read_table
 from cloud_model.training.finetuning.table import Columns, finetune_table
 from cloud_model.training.metrics import score_table
@@ -31,7 +31,7 @@ report = finetune_table(
     read_table(HERE / "enthalpies.csv"),
     Columns(structure="scope", units={NAME: UNIT}),
     Path("enthalpy-model"),
-    settings=TransferSettings(members=2, epochs=12),
+    settings=EnsembleSettings(members=2, epochs=12),
 )
 print("held-out formulas, beside baselines fitted to the same rows:")
 print(score_table(report["held_out"][NAME], UNIT), "\n")

@@ -22,7 +22,8 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.predictor import Predictor
 from cloud_model.properties.catalogue import SCALARS, ScalarTarget
-from cloud_model.training.finetuning.network import Labels, finetune
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
+from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from recipes.prepare import elements_of
@@ -86,24 +87,24 @@ def main() -> None:
         else:
             initialise_tokens(predictor.encoder.embeddings.word_embeddings, pretrained.tokenizer)
 
-    tokens, labels = [encode(text) for text in training.scope], labels_of(training, names)
-    often, weights = repeats(training), None
+    crystals, held_out = (
+        LabelledTokens([encode(text) for text in rows.scope], labels_of(rows, names))
+        for rows in (training, validation)
+    )
+    often = repeats(training)
     if arguments.teachers:
         corpus = [encode(text) for text in pd.read_parquet(arguments.data / "corpus.parquet").scope]
         teachers = (load(run, pretrained.config.encoder, len(targets)).eval() for run in arguments.teachers)
-        tokens, labels, often, weights = with_taught(tokens, labels, often, corpus, teachers, targets)
-    finetune(
+        crystals, often = with_taught(crystals, often, corpus, teachers, targets)
+    finetune_network(
         predictor,
         targets,
-        tokens,
-        labels,
+        crystals,
         Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed),
         arguments.run,
-        validation=([encode(text) for text in validation.scope], labels_of(validation, names)),
-        task_weights=task_weights(training, names),
-        heat_capacity_weight=6.0,
+        NetworkSettings(task_weights=task_weights(training, names), heat_capacity_weight=6.0),
+        validation=held_out,
         repeats=often,
-        sample_weights=weights,
     )
     if arguments.start:
         (arguments.run / "start.txt").write_text(str(arguments.start.resolve()))

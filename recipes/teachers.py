@@ -12,35 +12,33 @@ from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
-from cloud_model.training.finetuning.network import Labels
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 
+Array = NDArray[np.float64]
 TAUGHT_WEIGHT = 0.5
 """Weight of a crystal without labels, where one with labels weighs one."""
 BATCH = 5000  # crystals whose heat capacities are integrated at once
 
 
 def with_taught(
-    tokens: Sequence[Tokens],
-    labels: Labels,
+    crystals: LabelledTokens,
     repeats: NDArray[np.int64],
     unlabelled: Sequence[Tokens],
     teachers: Iterable[Predictor],
     targets: Mapping[str, ScalarTarget],
-) -> tuple[list[Tokens], Labels, NDArray[np.int64], NDArray[np.float64]]:
-    """Crystals, labels, repeats and weights, once unlabelled crystals have joined that teachers speak of."""
+) -> tuple[LabelledTokens, NDArray[np.int64]]:
+    """Crystals and repeats, once unlabelled crystals have joined that teachers speak of."""
     outputs = [run_heads(teacher, unlabelled) for teacher in teachers]
-    more = taught_labels(outputs, targets, labels.temperatures)
+    more = taught_labels(outputs, targets, crystals.labels.temperatures)
     return (
-        [*tokens, *unlabelled],
-        joined(labels, more),
+        LabelledTokens([*crystals.tokens, *unlabelled], joined(crystals.labels, more)),
         np.append(repeats, np.ones(len(more), dtype=int)),
-        np.append(np.ones(len(labels)), np.full(len(more), TAUGHT_WEIGHT)),
     )
 
 
 def taught_labels(
     outputs: Sequence[Output], targets: Mapping[str, ScalarTarget], temperatures: NDArray[np.float64]
-) -> Labels:
+) -> Labels[Array]:
     """Mean of what networks say of the same crystals; heat capacities on the first complete row of temperatures, K."""
     temperatures = temperatures[~np.isnan(temperatures).any(1)][0]
     scalars, curves = [], []
@@ -55,10 +53,11 @@ def taught_labels(
     return Labels(np.stack(physical, 1), np.tile(temperatures, (len(mean), 1)), np.mean(curves, axis=0))
 
 
-def joined(first: Labels, second: Labels) -> Labels:
-    """Labels of some crystals and of others; the temperatures of both are as many."""
+def joined(first: Labels[Array], second: Labels[Array]) -> Labels[Array]:
+    """Labels of some crystals and of others that were taught; the temperatures of both are as many."""
     return Labels(
         np.concatenate([first.scalars, second.scalars]),
         np.concatenate([first.temperatures, second.temperatures]),
         np.concatenate([first.heat_capacities, second.heat_capacities]),
+        weights=np.append(np.ones(len(first)), np.full(len(second), TAUGHT_WEIGHT)),
     )

@@ -75,7 +75,7 @@ def finetune(
       cloud finetune gaps.csv --structure-column cif --target gap --unit eV -o gaps
       cloud predict NaCl.cif --model gaps
     """
-    from cloud_model.training.finetuning.ensemble import TransferSettings
+    from cloud_model.training.finetuning.ensemble import EnsembleSettings
     from cloud_model.training.finetuning.reading import read_table
     from cloud_model.training.finetuning.table import Columns, finetune_table
     from cloud_model.training.metrics import score_table
@@ -94,7 +94,7 @@ def finetune(
         split=split_column,
     )
     settings = {
-        key: chosen[key] for key in (f.name for f in fields(TransferSettings)) if chosen.get(key) is not None
+        key: chosen[key] for key in (f.name for f in fields(EnsembleSettings)) if chosen.get(key) is not None
     }
     report = finetune_table(
         read_table(table),
@@ -102,7 +102,7 @@ def finetune(
         output,
         model=model,
         folder=table.parent,
-        settings=TransferSettings(**settings),
+        settings=EnsembleSettings(**settings),
     )
     for split in ("test", "held_out"):
         for name, result in report.get(split, {}).items():
@@ -171,7 +171,7 @@ def evaluate(
       cloud evaluate gaps.csv --structure-column cif --target gap --finetune --unit eV -o judged
     """
     from cloud_model.training import evaluation
-    from cloud_model.training.finetuning.ensemble import TransferSettings
+    from cloud_model.training.finetuning.ensemble import EnsembleSettings
     from cloud_model.training.finetuning.reading import read_table
     from cloud_model.training.finetuning.table import Columns
 
@@ -190,7 +190,7 @@ def evaluate(
             folder=table.parent,
             protocol=protocol,
             folds=folds,
-            settings=TransferSettings(seed=seed, **chosen),
+            settings=EnsembleSettings(seed=seed, **chosen),
         )
     else:
         result = evaluation.evaluate(

@@ -35,6 +35,26 @@ class Output(NamedTuple):
     spectra: Spectra | None
     distance: Tensor | None = None  # from the training crystals, shape (batch,); beyond 1 out of the domain
 
+    def cpu(self) -> Output:
+        """Move all parts to the CPU."""
+        return Output(
+            self.scalars and Prediction(*(part.cpu() for part in self.scalars)),
+            self.spectra and self.spectra.each(lambda part: part.cpu()),
+            None if self.distance is None else self.distance.cpu(),
+        )
+
+
+class Heads(nn.Module):
+    """The heads of a `Predictor`, which it shares: features as of `property_features` to outputs."""
+
+    def __init__(self, scalars: ScalarHeads | None, thermodynamics: ThermodynamicsHead | None) -> None:
+        super().__init__()
+        self.scalars, self.thermodynamics = scalars, thermodynamics
+
+    def forward(self, features: Tensor) -> Output:
+        """Predictions in normalised units, and spectra in K."""
+        return _outputs(self, features)
+
 
 class Predictor(nn.Module):
     """Encoder, scalar heads, thermodynamics head and domain.
@@ -68,11 +88,7 @@ class Predictor(nn.Module):
         """Predictions in normalised units, and spectra in K."""
         features = property_features(self.hidden_states(batch), batch)
         _, atoms = features.chunk(2, dim=-1)
-        return Output(
-            self.scalars(features) if self.scalars else None,
-            self.thermodynamics(features) if self.thermodynamics else None,
-            self.domain(atoms) if self.domain else None,
-        )
+        return _outputs(self, features)._replace(distance=self.domain(atoms) if self.domain else None)
 
     def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
         """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
@@ -82,6 +98,13 @@ class Predictor(nn.Module):
             for tokens in (training, held_out)
         )
         self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
+
+
+def _outputs(network: Heads | Predictor, features: Tensor) -> Output:
+    return Output(
+        network.scalars(features) if network.scalars else None,
+        network.thermodynamics(features) if network.thermodynamics else None,
+    )
 
 
 def _kind(tokens: Tokens) -> int:

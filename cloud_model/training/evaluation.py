@@ -17,7 +17,8 @@ from cloud_model.errors import ArgumentError, DataError, PropertyError
 from cloud_model.model import CloudModel
 from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.training.baselines import baseline_predictions
-from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
+from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
+from cloud_model.training.finetuning.labels import LabelledTokens
 from cloud_model.training.finetuning.reading import column, grouped_folds
 from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals
 from cloud_model.training.metrics import score_table, scores
@@ -180,7 +181,7 @@ def cross_validate(
     folder: Path = Path(),
     protocol: Protocol = "formula",
     folds: int = 5,
-    settings: TransferSettings | None = None,
+    settings: EnsembleSettings | None = None,
 ) -> Evaluation:
     """Fine-tune a checkpoint on all but one fold, judge it on that fold, and so on.
 
@@ -201,7 +202,7 @@ def cross_validate(
         Folds of formulas, or the five folds of MatBench for a complete table in its order.
     folds : int
         Folds of formulas.
-    settings : TransferSettings, optional
+    settings : EnsembleSettings, optional
         How to train.
 
     Raises
@@ -209,7 +210,7 @@ def cross_validate(
     ArgumentError
         If a benchmark would start from a checkpoint that was trained on labels.
     """
-    settings = settings or TransferSettings()
+    settings = settings or EnsembleSettings()
     base = Checkpoint.load(resolve(BASE if model is None and protocol == "matbench" else model))
     if protocol == "matbench" and base.config.properties:
         raise ArgumentError(
@@ -228,11 +229,10 @@ def cross_validate(
     for fold, test in enumerate(tests):
         training = np.setdiff1d(np.arange(len(crystals.rows)), test)
         labels = crystals.labels[training]
-        checkpoint, _ = transfer(
+        checkpoint, _ = finetune_ensemble(
             base,
             name,
-            [crystals.tokens[row] for row in training],
-            labels,
+            LabelledTokens(crystals.tokens, crystals.labels)[training],
             {name: PropertyInfo(unit=unit, basis="crystal", description="")},
             {name: columns.transforms.get(name, choose_transform(labels.scalars[:, 0]))},
             grouped_folds(crystals.groups[training], settings.folds, settings.seed),

@@ -11,7 +11,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 METRICS = "metrics.jsonl"
 SAVE_EVERY = 60.0  # seconds
-ASK_EVERY = 10  # steps, between processes, whether one of them was interrupted
+ASK_EVERY = 10  # steps, after which processes ask one another whether to stop or to save
 ACCELERATE_PRECISIONS: dict[str, Precision] = {"bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -187,6 +187,13 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+class _Agreed(NamedTuple):
+    """What all processes do after a step."""
+
+    stop: bool
+    save: bool
+
+
 class _Training:
     """A run in memory."""
 
@@ -238,18 +245,20 @@ class _Training:
     def run(self, tensorboard: bool) -> list[Metrics]:
         progress = self.progress
         with (
-            _interruptible(self.accelerator) as interrupted,
+            _interruptible() as caught,
             kernels(progress.precision, self.accelerator.device),
         ):
             while progress.epoch < self.schedule.epochs and not self._out_of_patience():
-                self._epoch(interrupted)
+                self._epoch(caught)
                 self.model.eval()
                 metrics = self._metrics() | self.task.validate(self.plain_model)
                 progress.history.append(metrics)
                 progress.next_epoch()
                 if self.patience is not None:
                     self._keep_best(metrics["validation_error"])
-                self._save()
+                finished = progress.epoch == self.schedule.epochs or self._out_of_patience()
+                if finished or self._agreed(caught).save:
+                    self._save()
                 if self.accelerator.is_main_process:
                     _write_metrics(self.directory, progress.history, tensorboard)
         if self.patience is not None:
@@ -261,7 +270,7 @@ class _Training:
         self.plain_model.to(self.device).eval()
         self.accelerator.free_memory()
 
-    def _epoch(self, interrupted: Callable[[int], bool]) -> None:
+    def _epoch(self, caught: Sequence[int]) -> None:
         progress = self.progress
         self.model.train()
         losses: list[Tensor] = []
@@ -273,11 +282,13 @@ class _Training:
             progress.tokens += tokens
             figures = f"step {progress.step:,}, loss {float(loss):.4f}" if self.report.is_due else ""
             self.report.update(rows, figures)
-            stop = interrupted(progress.step)
-            if stop or time.monotonic() - self.saved > SAVE_EVERY:
+            if self.accelerator.num_processes > 1 and progress.step % ASK_EVERY:
+                continue
+            agreed = self._agreed(caught)
+            if agreed.stop or agreed.save:
                 started = self._account(losses, started)
                 self._save()
-            if stop:
+            if agreed.stop:
                 raise KeyboardInterrupt
         self._account(losses, started)
 
@@ -327,7 +338,13 @@ class _Training:
         self.progress.waited += 1
         if error < self.progress.lowest:
             self.progress.lowest, self.progress.waited = error, 0
-            self.state.save_best(self.model)
+            self.state.keep_best(self.model)
+
+    def _agreed(self, caught: Sequence[int]) -> _Agreed:
+        """What to do now: stop if a signal came to any process, save if the first one says that it is time."""
+        due = time.monotonic() - self.saved > SAVE_EVERY and self.accelerator.is_main_process
+        votes = (_over_processes(self.accelerator, torch.tensor(float(vote))) for vote in (len(caught), due))
+        return _Agreed(*(vote > 0 for vote in votes))
 
     def _save(self) -> None:
         self.state.save(self.progress)
@@ -350,15 +367,17 @@ class _Training:
             return self._launched_precision
         if self.schedule.precision == "auto" and begun is not None:
             return begun.precision
-        width = next(m for m in self.plain_model.modules() if isinstance(m, Encoder)).config.hidden_size
-        chosen = [choose_precision(self.schedule.precision, width, self.accelerator.device)]
+        widths = [m.config.hidden_size for m in self.plain_model.modules() if isinstance(m, Encoder)]
+        if not widths:  # heads alone
+            return "float32"
+        chosen = [choose_precision(self.schedule.precision, widths[0], self.accelerator.device)]
         broadcast_object_list(chosen)  # processes must not differ
         return chosen[0]
 
 
 @contextmanager
-def _interruptible(accelerator: Accelerator) -> Iterator[Callable[[int], bool]]:
-    """Catch SIGINT and SIGTERM; the function that is yielded says at a step whether one came, to any process."""
+def _interruptible() -> Iterator[Sequence[int]]:
+    """Catch SIGINT and SIGTERM; what is yielded holds those that came."""
     caught: list[int] = []
 
     def note(number: int, _: Any) -> None:
@@ -366,15 +385,10 @@ def _interruptible(accelerator: Accelerator) -> Iterator[Callable[[int], bool]]:
             raise KeyboardInterrupt
         caught.append(number)
 
-    def interrupted(step: int) -> bool:
-        if accelerator.num_processes == 1:
-            return bool(caught)
-        return step % ASK_EVERY == 0 and _over_processes(accelerator, torch.tensor(float(len(caught)))) > 0
-
     signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
     previous = {number: signal.signal(number, note) for number in signals}
     try:
-        yield interrupted
+        yield caught
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class StateDirectory:
 
     def __init__(self, path: Path, accelerator: Accelerator) -> None:
         self.path, self.accelerator = path, accelerator
+        self._best: dict[str, Tensor] = {}  # not on disk yet
         path.mkdir(parents=True, exist_ok=True)
 
     def read(self, identity: str) -> Progress | None:
@@ -89,6 +91,9 @@ class StateDirectory:
     def save(self, progress: Progress) -> None:
         """Replace the state by that of now."""
         progress.saves += 1
+        if self._best and self.accelerator.is_main_process:
+            write_atomically(self.path / BEST, partial(save_file, self._best))
+        self._best = {}
         unfinished = self.path / "unfinished"
         self.accelerator.save_state(str(unfinished))
         self.accelerator.wait_for_everyone()  # each process has put its random state there
@@ -100,15 +105,13 @@ class StateDirectory:
                 shutil.rmtree(state)
         self.accelerator.wait_for_everyone()
 
-    def save_best(self, model: nn.Module) -> None:
-        """Keep the present weights as the best."""
+    def keep_best(self, model: nn.Module) -> None:
+        """Remember the present weights as the best; they are written with the state."""
         weights: dict[str, Tensor] = self.accelerator.get_state_dict(model)
-        if self.accelerator.is_main_process:
-            contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-            write_atomically(self.path / BEST, lambda path: save_file(contiguous, path))
+        self._best = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
     def load_best(self, model: nn.Module) -> None:
-        """Give a model the best weights."""
+        """Give a model the best weights that were written."""
         model.load_state_dict(load_file(self.path / BEST))
 
 

@@ -20,15 +20,15 @@ from cloud_model.errors import ArgumentError, CloudWarning, DataError, PropertyE
 from cloud_model.network.predictor import Predictor
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluation import MATBENCH_SEED, cross_validate, evaluate
-from cloud_model.training.finetuning.ensemble import TransferSettings, choose_transform, transfer
-from cloud_model.training.finetuning.network import Labels
+from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.reading import describe, formula_groups, grouped_folds, read_table
 from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals, finetune_table
 from cloud_model.training.metrics import calibration, scores
 
 CATIONS, ANIONS = ("Li", "Na", "K", "Rb", "Cs", "Ag"), ("F", "Cl", "Br", "I", "O")
-QUICK = TransferSettings(members=2, folds=5, epochs=2, spectra=2)
-QUICK3 = TransferSettings(members=3, epochs=2, spectra=2)
+QUICK = EnsembleSettings(members=2, folds=5, epochs=2, spectra=2)
+QUICK3 = EnsembleSettings(members=3, epochs=2, spectra=2)
 CV = "heat_capacity_per_atom"
 
 
@@ -139,7 +139,7 @@ def test_error_bars_are_calibrated_on_held_out_rows(finetuned):
 
 def test_test_rows_are_used_for_nothing(table, tiny_checkpoint, tmp_path):
     split = ["validation" if i < 5 else "test" if i < 10 else "train" for i in range(30)]
-    settings = TransferSettings(members=1, epochs=1)
+    settings = EnsembleSettings(members=1, epochs=1)
     columns = Columns(
         structure="scope", units={"stiffness": "GPa"}, split="split", transforms={"stiffness": "identity"}
     )
@@ -194,7 +194,9 @@ def test_error_bars_of_thermodynamics_are_what_calibration_says_on_rows_that_it_
     labels = Labels(np.empty((len(scopes), 0)), temperatures, curves)[old]
     tokens = [base.tokenizer.encode(str(scopes[row])) for row in old]
     folds = np.array_split(np.arange(len(old)), 3)
-    checkpoint, held_out = transfer(base, "thermal", tokens, labels, {}, {}, folds, QUICK3, tmp_path)
+    checkpoint, held_out = finetune_ensemble(
+        base, "thermal", LabelledTokens(tokens, labels), {}, {}, folds, QUICK3, tmp_path
+    )
 
     stated = scores(labels.heat_capacities[held_out.rows], held_out.values[CV], held_out.errors[CV])
     predicted = [
@@ -269,7 +271,7 @@ def test_the_matbench_protocol_has_its_folds(table, tiny_checkpoint, tmp_path, m
     Checkpoint(unlabelled, labelled.tokenizer, [encoder]).save(tmp_path / "base", "")
     monkeypatch.setattr("cloud_model.training.evaluation.BASE", tmp_path / "base")
     columns = Columns(structure="scope", units={"stiffness": "GPa"})
-    settings = TransferSettings(members=1, folds=5, epochs=1)
+    settings = EnsembleSettings(members=1, folds=5, epochs=1)
     result = cross_validate(table, columns, tmp_path / "runs", protocol="matbench", settings=settings)
     for fold, (_, test) in enumerate(KFold(5, shuffle=True, random_state=MATBENCH_SEED).split(table)):
         assert result.predictions.index[result.predictions.fold == fold].tolist() == sorted(test)

@@ -19,10 +19,10 @@ from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
 from cloud_model.network.precision import Choice
 from cloud_model.network.predictor import Output, Predictor, run_heads
-from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget, Transform
-from cloud_model.training.finetuning.network import Labels, finetune
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
+from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
 from cloud_model.training.metrics import calibration
 
@@ -31,7 +31,7 @@ HEAT_CAPACITY = "heat_capacity_per_atom"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransferSettings:
+class EnsembleSettings:
     """How a checkpoint learns new properties; the defaults suit tables of 300 to 5,000 crystals.
 
     Attributes
@@ -47,7 +47,8 @@ class TransferSettings:
     learning_rate : float
         Of the heads.
     encoder_rate : float
-        Learning rate of the encoder's last layer over that of the heads; 0 freezes the encoder.
+        Learning rate of the encoder's last layer over that of the heads; 0 trains the heads alone, which takes
+        seconds.
     layer_decay : float
         Learning rate of each layer of the encoder over that of the next.
     dropout : float
@@ -109,17 +110,15 @@ def _skewness(values: Array) -> float:
     return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
 
 
-def transfer(
+def finetune_ensemble(
     base: Checkpoint,
     name: str,
-    tokens: Sequence[Tokens],
-    labels: Labels,
+    crystals: LabelledTokens,
     properties: Mapping[str, PropertyInfo],
     transforms: Mapping[str, Transform],
     folds: Sequence[NDArray[np.int64]],
-    settings: TransferSettings,
+    settings: EnsembleSettings,
     directory: Path,
-    sample_weights: Array | None = None,
 ) -> tuple[Checkpoint, HeldOut]:
     """Train an ensemble that starts from the encoders of a checkpoint.
 
@@ -129,22 +128,19 @@ def transfer(
         Gives dialect, vocabulary and encoders.
     name : str
         Of the new checkpoint.
-    tokens : sequence of Tokens
-        The crystals, encoded by the tokenizer of `base`.
-    labels : Labels
-        Theirs; scalars in the order of `properties`. Heat capacities make a thermodynamics head.
+    crystals : LabelledTokens
+        Encoded by the tokenizer of `base`; scalars in the order of `properties`. Heat capacities make a
+        thermodynamics head.
     properties : mapping of str to PropertyInfo
         Scalar properties.
     transforms : mapping of str to str
         Their transforms.
     folds : sequence of ndarray of int
         Row numbers of the validation fold of each member, recycled if there are more members.
-    settings : TransferSettings
+    settings : EnsembleSettings
         How to train.
     directory : Path
         Receives one folder of resumable state and metrics for each member.
-    sample_weights : ndarray, shape (n,), optional
-        Weight of each crystal in the loss; one if left out.
 
     Returns
     -------
@@ -155,6 +151,7 @@ def transfer(
     """
     if settings.members < 1:
         raise ArgumentError(f"members {settings.members}", "is not a positive number", "Train at least one.")
+    labels = crystals.labels
     curves = bool(labels.heat_capacities.shape[1])
     targets = {
         key: ScalarTarget.fit(column, transforms[key], _minimum(column))
@@ -170,14 +167,13 @@ def transfer(
         spectra=settings.spectra if curves else 0,
         domain=True,
     )
-    weights = np.ones(len(tokens)) if sample_weights is None else sample_weights
     members, validated, outputs = [], [], []
     for i in range(settings.members):
         fold = folds[i % len(folds)]
-        member = _member(base, config, tokens, labels, weights, fold, settings, i, directory / f"member-{i}")
+        member = _member(base, config, crystals, fold, settings, i, directory / f"member-{i}")
         members.append(member)
         validated.append(fold)
-        outputs.append(run_heads(member, [tokens[row] for row in fold]))
+        outputs.append(run_heads(member, crystals[fold].tokens))
     checkpoint = Checkpoint(config, base.tokenizer, members)
     rows = np.concatenate(validated)
     return _calibrated(checkpoint, outputs, rows, labels[rows])
@@ -186,11 +182,9 @@ def transfer(
 def _member(
     base: Checkpoint,
     config: CheckpointConfig,
-    tokens: Sequence[Tokens],
-    labels: Labels,
-    weights: Array,
+    crystals: LabelledTokens,
     fold: NDArray[np.int64],
-    settings: TransferSettings,
+    settings: EnsembleSettings,
     number: int,
     directory: Path,
 ) -> Predictor:
@@ -198,12 +192,11 @@ def _member(
     torch.manual_seed(seed)
     member = Predictor(config.encoder, len(config.targets), config.spectra)
     member.encoder.load_state_dict(base.members[number % len(base.members)].encoder.state_dict())
-    training = np.setdiff1d(np.arange(len(tokens)), fold)
-    finetune(
+    training, validation = crystals[np.setdiff1d(np.arange(len(crystals)), fold)], crystals[fold]
+    finetune_network(
         member,
         config.targets,
-        [tokens[row] for row in training],
-        labels[training],
+        training,
         Schedule(
             epochs=settings.epochs,
             learning_rate=settings.learning_rate,
@@ -211,14 +204,15 @@ def _member(
             seed=seed,
         ),
         directory,
-        validation=([tokens[row] for row in fold], labels[fold]),
-        tokens_per_batch=settings.tokens_per_batch,
-        sample_weights=weights[training],
-        encoder_rate=settings.encoder_rate,
-        layer_decay=settings.layer_decay,
-        patience=settings.patience,
+        NetworkSettings(
+            tokens_per_batch=settings.tokens_per_batch,
+            encoder_rate=settings.encoder_rate,
+            layer_decay=settings.layer_decay,
+            patience=settings.patience,
+        ),
+        validation=validation,
     )
-    member.fit_domain(*([tokens[row] for row in rows] for rows in (training, fold)))
+    member.fit_domain(training.tokens, validation.tokens)
     return member.eval().requires_grad_(False)
 
 
@@ -228,7 +222,7 @@ def _minimum(labels: Array) -> float | None:
 
 
 def _calibrated(
-    checkpoint: Checkpoint, outputs: Sequence[Output], rows: NDArray[np.int64], labels: Labels
+    checkpoint: Checkpoint, outputs: Sequence[Output], rows: NDArray[np.int64], labels: Labels[Array]
 ) -> tuple[Checkpoint, HeldOut]:
     """Scale the error bars of a checkpoint to what its members' outputs for held-out rows show."""
     config = checkpoint.config

@@ -23,12 +23,12 @@ from cloud_model.scope.string import Scope
 from cloud_model.training.baselines import baseline_predictions
 from cloud_model.training.finetuning.ensemble import (
     HEAT_CAPACITY,
+    EnsembleSettings,
     HeldOut,
-    TransferSettings,
     choose_transform,
-    transfer,
+    finetune_ensemble,
 )
-from cloud_model.training.finetuning.network import Labels
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.reading import (
     column,
     curves,
@@ -98,7 +98,7 @@ class LabelledCrystals:
     rows: NDArray[np.int64]
     scopes: Sequence[Scope]
     tokens: Sequence[Tokens]
-    labels: Labels
+    labels: Labels[Array]
     skipped: Mapping[int, str]
 
     @cached_property
@@ -159,7 +159,7 @@ def finetune_table(
     *,
     model: str | Path | None = None,
     folder: Path = Path(),
-    settings: TransferSettings | None = None,
+    settings: EnsembleSettings | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a checkpoint on a table, and write the new checkpoint with its model card.
 
@@ -176,7 +176,7 @@ def finetune_table(
         The checkpoint to start from, as in `CloudModel.from_pretrained`.
     folder : Path
         Where relative paths of structures begin.
-    settings : TransferSettings, optional
+    settings : EnsembleSettings, optional
         How to train.
 
     Returns
@@ -191,7 +191,7 @@ def finetune_table(
     CheckpointError
         If the checkpoint to start from cannot be read.
     """
-    settings = settings or TransferSettings()
+    settings = settings or EnsembleSettings()
     base = Checkpoint.load(resolve(model))
     crystals = LabelledCrystals.read(table, folder, columns, base)
     training, folds, test = _split(table, columns, crystals, settings)
@@ -202,11 +202,10 @@ def finetune_table(
     }
     output.mkdir(parents=True, exist_ok=True)
     _write_settings(output, columns, transforms, settings, base)
-    checkpoint, held_out = transfer(
+    checkpoint, held_out = finetune_ensemble(
         base,
         output.resolve().name,
-        [crystals.tokens[row] for row in training],
-        labels,
+        LabelledTokens(crystals.tokens, crystals.labels)[training],
         {name: _info(name, unit, len(training)) for name, unit in columns.units.items()},
         transforms,
         folds,
@@ -254,7 +253,7 @@ def judge_test(
     return results
 
 
-def _labels(table: pd.DataFrame, columns: Columns) -> Labels:
+def _labels(table: pd.DataFrame, columns: Columns) -> Labels[Array]:
     clash = columns.units.keys() & THERMODYNAMICS.keys()
     if clash:
         raise ArgumentError(
@@ -281,7 +280,7 @@ def _labels(table: pd.DataFrame, columns: Columns) -> Labels:
 
 
 def _split(
-    table: pd.DataFrame, columns: Columns, crystals: LabelledCrystals, settings: TransferSettings
+    table: pd.DataFrame, columns: Columns, crystals: LabelledCrystals, settings: EnsembleSettings
 ) -> tuple[NDArray[np.int64], list[NDArray[np.int64]], NDArray[np.int64]]:
     """Numbers of the crystals to train on; validation folds among these, as positions; numbers of test crystals."""
     everything = np.arange(len(crystals.rows))
@@ -311,7 +310,7 @@ def _split(
 
 def _judge(
     described: Sequence[Scope],
-    labels: Labels,
+    labels: Labels[Array],
     held_out: HeldOut,
     folds: Sequence[NDArray[np.int64]],
     names: list[str],
@@ -361,7 +360,7 @@ def _write_settings(
     output: Path,
     columns: Columns,
     transforms: Mapping[str, str],
-    settings: TransferSettings,
+    settings: EnsembleSettings,
     base: Checkpoint,
 ) -> None:
     chosen = {key: value for key, value in asdict(columns).items() if value is not None} | {
