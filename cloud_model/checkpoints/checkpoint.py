@@ -39,6 +39,7 @@ from cloud_model.network.tokenizer import Tokenizer
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.description import Dialect
+from cloud_model.untrusted_json import parse_json
 
 FORMAT = 1
 CONFIG, WEIGHTS, VOCABULARY, CARD = "config.json", "model.safetensors", "vocab.txt", "README.md"
@@ -342,8 +343,8 @@ def _read_config(directory: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> Any:
     text = _read_text(path)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise _damaged(path, f"is not JSON ({error})") from error
 
 

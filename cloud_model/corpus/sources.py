@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import sqlite3
 import tarfile
@@ -21,6 +20,7 @@ from cloud_model.crystal.ase_files import database_rows
 from cloud_model.crystal.files import MAX_BYTES, open_crystals, read_crystals
 from cloud_model.crystal.json_documents import crystals_of
 from cloud_model.errors import CloudError, CrystalError, DataError, first_line
+from cloud_model.untrusted_json import parse_json
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 TABLES = (".csv", ".csv.gz", ".parquet")
@@ -188,8 +188,8 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def _parsed_line(line: bytes, label: str) -> tuple[str, Any]:
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        entry = parse_json(line)
+    except ValueError as error:
         return label, CrystalError(label, f"is not JSON ({first_line(error)})", "Repair it.")
     if not isinstance(entry, dict):
         return label, CrystalError(label, "is not a JSON object", "Write Structure.as_dict().")

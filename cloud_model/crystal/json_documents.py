@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
 from cloud_model.crystal.optimade import from_optimade
 from cloud_model.crystal.reading import Reading
 from cloud_model.errors import CrystalError, first_line
+from cloud_model.untrusted_json import parse_json
 
 _DEEPEST = 4  # levels of lists and documents around a crystal
 _INNER = ("structure", "structures", "entries", "data")
@@ -22,8 +22,8 @@ _INNER = ("structure", "structures", "entries", "data")
 def read_json(content: bytes, label: str) -> Iterator[Reading]:
     """Read a JSON document."""
     try:
-        document = json.loads(content.decode("utf-8-sig", errors="replace"))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content.decode("utf-8-sig", errors="replace"))
+    except ValueError as error:
         raise CrystalError(
             label, f"it is not JSON: {first_line(error)}", "Check that it is complete."
         ) from None
@@ -65,7 +65,7 @@ def _found(document: Any, depth: int) -> Iterator[Reading]:
     elif "numbers" in document and "positions" in document:
         yield partial(_from_ase_json, document)
     elif isinstance(document.get("atoms_json"), str):  # MSONAtoms of pymatgen
-        yield partial(_from_ase_json, json.loads(document["atoms_json"]))
+        yield partial(_from_ase_json, parse_json(document["atoms_json"]))
     elif depth:
         inner = [document[key] for key in _INNER if key in document]
         for entry in inner or [entry for entry in document.values() if isinstance(entry, dict)]:

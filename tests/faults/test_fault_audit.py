@@ -116,6 +116,8 @@ def test_hostile_files_are_all_that_is_opened(good, tmp_path, monkeypatch):
         opened = {what for event, what in seen if event == "open"} - {path}
         assert all(what.startswith((sys.prefix, sys.base_prefix)) for what in opened), path  # imports
         assert not [
-            event for event, _ in seen if not event.startswith(("open", "sqlite3", "compile", "exec", "os.listdir"))
+            event
+            for event, _ in seen
+            if not event.startswith(("open", "sqlite3", "compile", "exec", "os.listdir"))
         ], path
         assert not any(private in error for error in errors)

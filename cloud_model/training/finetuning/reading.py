@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from cloud_model.errors import CloudError, CloudWarning, DataError
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.untrusted_json import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def curves(table: pd.DataFrame, name: str, points: int | None = None) -> NDArray
     rows = []
     for i, cell in enumerate(column(table, name)):
         try:
-            parsed = json.loads(cell) if isinstance(cell, str) else cell
+            parsed = parse_json(cell) if isinstance(cell, str) else cell
             rows.append(np.atleast_1d(np.asarray([] if parsed is None else parsed, dtype=float)))
         except (ValueError, TypeError) as error:
             raise DataError(
