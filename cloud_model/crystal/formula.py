@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import gcd
+
+from cloud_model.crystal.elements import ELEMENT_RANK
+from cloud_model.errors import DataError
 
 _IUPAC = (
     "Og Rn Xe Kr Ar Ne He Fr Cs Rb K Na Li Ra Ba Sr Ca Mg Be Lr No Md Fm Es Cf Bk Cm Am Pu Np U Pa Th Ac Lu Yb Tm Er "
@@ -29,3 +33,38 @@ def reduced_formula(counts: Mapping[str, int]) -> str:
     divisor = gcd(*counts.values())
     numbers = {element: counts[element] // divisor for element in sorted(counts, key=_PLACE.__getitem__)}
     return "".join(f"{element}{number if number > 1 else ''}" for element, number in numbers.items())
+
+
+@lru_cache(maxsize=65536)
+def parse_formula(formula: str) -> Mapping[str, int]:
+    """Atoms of each element in a formula of whole numbers; not to be changed.
+
+    Raises
+    ------
+    DataError
+        If it is no such formula.
+
+    Examples
+    --------
+    >>> parse_formula("Ca3(PO4)2")
+    {'Ca': 3, 'P': 2, 'O': 8}
+    """
+    from ase.formula import Formula
+
+    try:
+        counts: dict[str, int] = Formula(formula).count()
+    except (ValueError, AssertionError):
+        counts = {}
+    if not counts or not counts.keys() <= ELEMENT_RANK.keys() or min(counts.values()) < 1:
+        raise DataError(
+            f"formula {formula!r}",
+            "does not consist of elements and whole numbers",
+            "Write it as in Ca3(PO4)2.",
+        )
+    return counts
+
+
+def fractions(counts: Mapping[str, int]) -> dict[str, float]:
+    """Share of each element among the atoms."""
+    total = sum(counts.values())
+    return {element: number / total for element, number in counts.items()}

@@ -1,0 +1,247 @@
+"""Distances of crystals from the hull of reference phases."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cloud_model.crystal.batches import crystal_list, is_collection
+from cloud_model.crystal.formula import fractions, parse_formula
+from cloud_model.errors import (
+    ArgumentError,
+    BatchError,
+    CloudError,
+    CloudWarning,
+    DataError,
+    VocabularyError,
+)
+from cloud_model.model import CloudModel, checked_temperature
+from cloud_model.scope.string import Scope, scopes
+from cloud_model.stability.hull import Decomposition, Hull
+from cloud_model.stability.references import References, vibrational_energies
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERVAL = 1.959964  # standard errors on each side of a 95% interval
+
+MISSING: dict[str, Any] = {
+    "formula": None,
+    "space_group": None,
+    "formation_energy_per_atom": np.nan,
+    "energy_above_hull": np.nan,
+    "energy_above_hull_std": np.nan,
+    "energy_above_hull_low": np.nan,
+    "energy_above_hull_high": np.nan,
+    "probability_stable": np.nan,
+    "decomposition": None,
+    "known": None,
+}
+"""Columns of `stability`, with what stands in the row of a crystal that cannot be read."""
+
+
+def stability(
+    crystals: Any,
+    references: References | str | os.PathLike[str] | None = None,
+    temperature: float | None = None,
+    *,
+    model: str | os.PathLike[str] | CloudModel | None = None,
+    errors: Literal["raise", "nan"] = "nan",
+) -> pd.DataFrame:
+    """Tell how far crystals are above the hull of the known phases, what they fall apart into, and how surely.
+
+    Parameters
+    ----------
+    crystals : crystal or collection of crystals
+        As `CloudModel.predict` takes them. Nothing is relaxed, and SCOPE strings will do, of the dialect ``sites``.
+    references : References, str or path-like, optional
+        Phases that crystals may fall apart into, or a CSV file of them (see `References.load`); their energies are
+        taken as they are. Left out, the phases on the hull of the Materials Project of 2018, with the energies
+        that the model predicts for them, so that part of its errors cancels.
+    temperature : float, optional
+        Add the vibrations of all phases at this temperature, K. Left out, energies are those of density functional
+        theory at rest: no temperature, no zero-point energy.
+    model : str, path-like or CloudModel, optional
+        Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
+    errors : {'raise', 'nan'}
+        What becomes of bad crystals of a collection: an error for the batch, or rows of NaN and a warning.
+
+    Returns
+    -------
+    DataFrame
+        One row a crystal, with the index of `crystals` if it comes from pandas:
+
+        - ``formula``, ``space_group``;
+        - ``formation_energy_per_atom`` (eV/atom), from the elements, at the temperature if there is one;
+        - ``energy_above_hull`` (eV/atom): energy less that of the mixture of lowest energy of the other phases;
+          negative for a crystal below their hull. A known phase is compared with all phases but itself;
+        - ``energy_above_hull_std``, its standard error, the errors of the crystal and of its competing phases taken as
+          independent; ``energy_above_hull_low``, ``_high``, the interval of 95%;
+        - ``probability_stable`` that it is on or below the hull of the references, if errors are Gaussian;
+        - ``decomposition``: formula of each competing phase -> its share of the atoms;
+        - ``known``: identifier of the reference with the same SCOPE string, or None;
+        - ``out_of_domain``, as in `CloudModel.predict`, of models that know their domain;
+        - ``error``: None, or why the row is empty.
+
+    Raises
+    ------
+    CloudError
+        If a single crystal cannot be read, or one of its elements has no reference.
+    BatchError
+        If crystals of a collection cannot, and `errors` is ``'raise'``.
+    DataError
+        If the references cannot be read.
+
+    Notes
+    -----
+    The references are phases on a hull, so known crystals that are only nearly stable are not among them, and what
+    nobody has computed competes with nothing.
+    """
+    import pandas as pd
+
+    if errors not in ("raise", "nan"):
+        raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
+    if temperature is not None:
+        temperature = checked_temperature(temperature)
+    loaded = CloudModel.from_pretrained(model)
+    if isinstance(references, str | os.PathLike):
+        references = References.load(references)
+        references.check_scheme(References.load())
+    batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
+    good, failures = read(batch, loaded, references or References.load())
+    if failures and not is_collection(crystals):
+        raise failures[0]
+    if failures and errors == "raise":
+        raise BatchError(failures, len(batch))
+    if failures:
+        warnings.warn(str(BatchError(failures, len(batch))), CloudWarning, stacklevel=2)
+    described = list(good.values())
+    competing = competing_phases(described, references, temperature, loaded)
+    found = iter(distances(described, competing, temperature, loaded))
+    rows = [
+        MISSING | {"error": str(failures[i])} if i in failures else next(found) | {"error": None}
+        for i in range(len(batch))
+    ]
+    frame = pd.DataFrame(rows, index=getattr(crystals, "index", None) if _is_pandas(crystals) else None)
+    if "out_of_domain" in frame:
+        frame["out_of_domain"] = frame["out_of_domain"].astype("boolean")
+        frame["error"] = frame.pop("error")
+    return frame
+
+
+def competing_phases(
+    described: Sequence[Scope],
+    references: References | None,
+    temperature: float | None,
+    model: CloudModel,
+) -> References:
+    """Phases of the elements of crystals, with the energies that `stability` compares the crystals with."""
+    known = references or References.load()
+    systems = {frozenset(parse_formula(scope.formula)) for scope in described}
+    found = known.select(sorted({row for system in systems for row in known.rows(system)}))
+    if references is None:
+        found = found.predicted(model)
+    if temperature is not None:
+        found = found.at_temperature(model, temperature, {scope.formula: str(scope) for scope in described})
+    return found
+
+
+def distances(
+    described: Sequence[Scope],
+    competing: References,
+    temperature: float | None,
+    model: CloudModel,
+) -> list[dict[str, Any]]:
+    """Rows of `stability`, less their errors, for crystals whose elements all have phases."""
+    if not described:
+        return []
+    name = competing.property_of(model)
+    columns = model.predict_arrays([scope.to(model.dialect) for scope in described], [name], errors="raise")
+    energies, variances = columns[name], columns[f"{name}_std"] ** 2
+    if temperature is not None:
+        vibrations, theirs = vibrational_energies(model, [str(scope) for scope in described], temperature)
+        energies, variances = energies + vibrations, variances + theirs**2
+
+    hulls: dict[frozenset[str], Hull] = {}
+    rows = []
+    for scope, energy, variance in zip(described, energies.tolist(), variances.tolist(), strict=True):
+        system = frozenset(parse_formula(scope.formula))
+        if system not in hulls:
+            hulls[system] = Hull(competing.select(competing.rows(system)))
+        rows.append(_row(scope, energy, variance, hulls[system]))
+    if "out_of_domain" in columns:
+        for row, outside in zip(rows, columns["out_of_domain"].tolist(), strict=True):
+            row["out_of_domain"] = bool(outside)
+    return rows
+
+
+def _row(scope: Scope, energy: float, variance: float, hull: Hull) -> dict[str, Any]:
+    from scipy.special import ndtr
+
+    phases = hull.phases
+    known = phases.by_scope.get(str(scope))
+    composition = fractions(parse_formula(scope.formula))
+    others = _others(hull, composition, known)
+    above = energy - others.energy
+    error = float(np.sqrt(variance + (others.shares**2 @ phases.errors[others.rows] ** 2)))
+    return {
+        "formula": scope.formula,
+        "space_group": scope.space_group,
+        "formation_energy_per_atom": energy - hull.of_elements(composition),
+        "energy_above_hull": above,
+        "energy_above_hull_std": error,
+        "energy_above_hull_low": above - INTERVAL * error,
+        "energy_above_hull_high": above + INTERVAL * error,
+        "probability_stable": float(ndtr(-above / error)) if error > 0 else float(above <= 0),
+        "decomposition": {
+            phases.formulas[row]: round(share, 6)
+            for row, share in zip(others.rows.tolist(), others.shares.tolist(), strict=True)
+        },
+        "known": None if known is None else phases.ids[known],
+    }
+
+
+def _others(hull: Hull, composition: dict[str, float], known: int | None) -> Decomposition:
+    """What a crystal falls apart into; the only phase of an element into itself."""
+    others = hull.decompose(composition, without=known)
+    return hull.decompose(composition) if np.isnan(others.energy) else others
+
+
+def read(
+    batch: list[Any], model: CloudModel, references: References
+) -> tuple[dict[int, Scope], dict[int, CloudError]]:
+    """Crystals of which the distance can be told, and errors of the others, by their position."""
+    good: dict[int, Scope] = {}
+    failures: dict[int, CloudError] = {}
+    for i, scope in enumerate(scopes(batch, "sites", model.symprec, remember=True)):
+        try:
+            if isinstance(scope, CloudError):
+                raise scope
+            _check(scope, model, references)
+            good[i] = scope
+        except CloudError as error:
+            failures[i] = error
+    return good, failures
+
+
+def _check(scope: Scope, model: CloudModel, references: References) -> None:
+    """Raise an error unless the model can read a crystal and its elements have references."""
+    elements = parse_formula(scope.formula)
+    unknown = sorted(elements.keys() - model.elements)
+    if unknown:
+        raise VocabularyError(
+            scope.formula, f"holds {', '.join(unknown)}, unknown to {model.name!r}", "Use another checkpoint."
+        )
+    try:
+        references.check(elements)
+    except DataError as error:
+        raise DataError(f"{scope.formula}: {error.subject}", error.reason, error.remedy) from error
+    model.tokens(scope.to(model.dialect))
+
+
+def _is_pandas(crystals: Any) -> bool:
+    return hasattr(crystals, "to_numpy")

@@ -1,0 +1,305 @@
+"""The commands ``cloud hull`` and ``cloud screen``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cloud_model.cli import options
+from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
+from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
+
+if TYPE_CHECKING:
+    from cloud_model.model import CloudModel
+    from cloud_model.stability.references import References
+
+Record = dict[str, Any]
+
+_file = click.Path(dir_okay=False, path_type=Path)
+_folder = click.Path(file_okay=False, path_type=Path)
+
+_references = click.option(
+    "--references",
+    type=_file,
+    help="CSV of phases (formula, formation_energy_per_atom) to compare with; else those that ship.",
+)
+_join = click.option("--join", is_flag=True, help="Compare with those of --references and those that ship.")
+_temperature = click.option(
+    "-T", "--temperature", type=float, help="Add the vibrations of all phases at this temperature, K."
+)
+
+
+@click.command()
+@options.inputs
+@_references
+@_join
+@_temperature
+@click.option("--plot", type=_file, help="Draw the hull of two or three elements into this file.")
+@options.model
+@options.output_format
+def hull(
+    inputs: Sequence[str],
+    references: Path | None,
+    join: bool,
+    temperature: float | None,
+    plot: Path | None,
+    model: str | None,
+    output_format: str,
+) -> int:
+    """Tell whether crystals are stable against the known phases of their elements.
+
+    The energy above the hull is that of the crystal less that of the mixture of phases it would fall apart into;
+    negative means stable against all of them. A known phase is compared with all phases but itself.
+
+    \b
+    Examples:
+      cloud hull NaCl.cif
+      cloud hull candidates/ --format csv > stability.csv
+      cloud hull MgO.cif Mg2O3.cif --plot hull.png
+      cloud hull LiMnO2.cif -T 1000
+
+    Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
+    """
+    loaded = options.load(model)
+    compared = _read_references(references, join)
+    report = Report()
+    records = _records(loaded, inputs, compared, temperature, report)
+    if plot is not None:
+        kept = list(records)
+        _draw(plot, [record for record in kept if not record["error"]], compared, temperature, loaded)
+        records = iter(kept)
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(_flat(record) for record in records)
+    else:
+        _print_table(records)
+    return report.exit_code
+
+
+@click.command()
+@click.option("--elements", required=True, help="Of every candidate, such as Li,Mn,O.")
+@_references
+@_join
+@_temperature
+@click.option(
+    "--prototypes", type=_file, help="CSV of phases (formula, formation_energy_per_atom, scope) to decorate."
+)
+@click.option("--max-sites", type=click.IntRange(min=1), help="Most atoms in the conventional cell.")
+@click.option("--space-groups", help="Numbers and ranges, such as 62,140-230.")
+@click.option(
+    "--charge-balance/--no-charge-balance",
+    default=None,
+    help="Only formulas that oxidation states balance. Default: for nitrides, oxides, sulfides, selenides, halides.",
+)
+@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many to print.")
+@click.option("-o", "--output", type=_folder, help="Folder for all candidates; a run that was ended goes on.")
+@click.option(
+    "--structures",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of structures; where one has the prototype of a candidate, a first structure goes into --output.",
+)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@options.model
+@options.output_format
+def screen(
+    elements: str,
+    references: Path | None,
+    join: bool,
+    prototypes: Path | None,
+    max_sites: int | None,
+    space_groups: str | None,
+    top: int,
+    output: Path | None,
+    structures: Path | None,
+    jobs: int,
+    model: str | None,
+    output_format: str,
+    **settings: Any,
+) -> None:
+    """Rank what some elements could form, by the probability that it is stable.
+
+    The known prototypes are decorated with the elements, every candidate with all of them, and compared with the known
+    phases. No structure is needed or relaxed.
+
+    \b
+    Examples:
+      cloud screen --elements Li,Mn,O
+      cloud screen --elements Ca,Zn,N --max-sites 24 -o screened --format csv > best.csv
+
+    Exit code: 0; 2 for wrong usage.
+    """
+    from cloud_model.stability.references import References
+    from cloud_plugins.pymatgen.screening import screen as run
+    from cloud_plugins.pymatgen.starting_structures import write_structures
+
+    if structures is not None and output is None:
+        raise click.UsageError("--structures needs --output.")
+    frame = run(
+        elements,
+        references=_read_references(references, join),
+        known_prototypes=None if prototypes is None else References.load(prototypes),
+        n_sites=max_sites,
+        space_groups=None if space_groups is None else _numbers(space_groups),
+        top=top,
+        output=output,
+        n_jobs=jobs,
+        progress=True,
+        model=model,
+        **settings,
+    )
+    if output is not None:
+        frame.to_csv(output / "best.csv", index=False)
+    if structures is not None and output is not None:
+        written = write_structures(frame, structures, output / "structures", model=model)
+        click.echo(f"{len(written)} structures in {output / 'structures'}", err=True)
+    records = frame.astype(object).to_dict("records")
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(_flat(record) for record in records)
+    else:
+        _print_candidates(records)
+
+
+def _read_references(path: Path | None, join: bool) -> References | None:
+    from cloud_model.stability.references import References
+    from cloud_plugins.pymatgen.entries import references_from
+
+    if path is None:
+        if join:
+            raise click.UsageError("--join needs --references.")
+        return None
+    own = references_from(path)
+    return References.load().join(own) if join else own
+
+
+def _records(
+    model: CloudModel,
+    inputs: Sequence[str],
+    references: References | None,
+    temperature: float | None,
+    report: Report,
+) -> Iterator[Record]:
+    from cloud_model.errors import CloudWarning
+    from cloud_model.stability.distances import stability
+
+    for sources in chunks(inputs):
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"\d+ of \d+ crystals", CloudWarning
+            )  # each is reported by name
+            frame = stability([source.crystal for source in sources], references, temperature, model=model)
+        for source, row in zip(sources, frame.astype(object).to_dict("records"), strict=True):
+            if row["error"]:
+                report.failed(source, row["error"])
+                row = {name: None if value is not value else value for name, value in row.items()}
+            elif row.get("out_of_domain") is True:
+                click.echo(f"{source.name}: out of the domain of training, so not to be trusted", err=True)
+            yield {"input": source.name, "temperature": temperature, **row}
+
+
+def _draw(
+    path: Path,
+    rows: Sequence[Record],
+    references: References | None,
+    temperature: float | None,
+    model: CloudModel,
+) -> None:
+    from cloud_model.scope.string import Scope
+    from cloud_model.stability.distances import competing_phases
+    from cloud_plugins.pymatgen.diagram import elements_of, hull_figure
+
+    if not rows:
+        raise click.UsageError("--plot has no crystal to draw.")
+    system = Scope.from_orbits(1, [("1a", element) for element in elements_of(rows)])
+    hull_figure(rows, competing_phases([system], references, temperature, model)).savefig(path)
+
+
+def _flat(record: Mapping[str, Any]) -> Record:
+    return {**record, "decomposition": mixture(record["decomposition"])}
+
+
+def mixture(decomposition: Mapping[str, float] | None) -> str:
+    """Phases and their shares of the atoms, as in ``0.67 MnO2 + 0.33 Li2O``."""
+    phases = sorted((decomposition or {}).items(), key=lambda item: -item[1])
+    return " + ".join(formula if share > 0.995 else f"{share:.2f} {formula}" for formula, share in phases)
+
+
+def _print_table(records: Iterator[Record]) -> None:
+    screen = console()
+    errors = []
+    for group in batched((record for record in records if not record["error"]), CHUNK):
+        table = new_table(
+            "crystal",
+            "formula",
+            "above the hull\neV/atom",
+            "95% interval",
+            "stable",
+            "falls apart into",
+            "known as",
+        )
+        for row in group:
+            errors.append(row["energy_above_hull_std"])
+            table.add_row(row["input"], row["formula"], *_cells(row), row["known"] or "")
+        screen.print(table)
+    if errors:
+        screen.print(difference_that_counts(errors))
+
+
+def _print_candidates(records: Sequence[Record]) -> None:
+    table = new_table(
+        "formula",
+        "group",
+        "orbits",
+        "above the hull\neV/atom",
+        "95% interval",
+        "stable",
+        "falls apart into",
+        "known as",
+        "prototype",
+    )
+    for row in records:
+        orbits = row["orbits"].replace(";", " ")
+        shown = orbits if len(orbits) < 48 else f"{orbits[:45]}..."
+        table.add_row(
+            row["formula"], str(row["space_group"]), shown, *_cells(row), row["known"] or "", row["prototype"]
+        )
+    screen = console()
+    screen.print(table)
+    screen.print(difference_that_counts([row["energy_above_hull_std"] for row in records]))
+
+
+def _cells(row: Record) -> tuple[str, ...]:
+    return (
+        uncertain(row["energy_above_hull"], row["energy_above_hull_std"]),
+        f"{row['energy_above_hull_low']:+.2f} to {row['energy_above_hull_high']:+.2f}",
+        f"{row['probability_stable']:.0%}",
+        mixture(row["decomposition"]),
+    )
+
+
+def difference_that_counts(errors: Sequence[float]) -> str:
+    """What two distances must differ by, in words."""
+    from cloud_model.stability.distances import INTERVAL
+
+    smallest = INTERVAL * 2**0.5 * median(errors)
+    return f"Two crystals that differ by less than {smallest:.2f} eV/atom cannot be ranked (95%)."
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """Numbers of space groups."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not (first.isdigit() and (last or first).isdigit()):
+            raise click.BadParameter(f"{part!r} is no number or range", param_hint="--space-groups")
+        found |= set(range(int(first), int(last or first) + 1))
+    if not found or min(found) < 1 or max(found) > 230:
+        raise click.BadParameter("must be from 1 to 230", param_hint="--space-groups")
+    return frozenset(found)
