@@ -22,8 +22,11 @@ from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel, Pooling
 from cloud_model.properties.catalogue import THERMODYNAMICS
 from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.stability.distances import stability
 
 CRYSTALS_PER_BATCH = 1024
+STABILITY = {"energy_above_hull": "eV/atom", "probability_stable": ""}
+"""Features that compare a crystal with known phases, and their units."""
 
 CITATION = (
     "@article{xu2025cloud, title={{CLOUD}: A Scalable and Physics-Informed Foundation Model for Crystal "
@@ -223,7 +226,9 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
     properties : sequence of str, optional
-        Names among those of the checkpoint. Left out, all that do not depend on the choice of cell.
+        Names among those of the checkpoint, and ``energy_above_hull`` and ``probability_stable``, which compare a
+        crystal with the known phases of its elements. Left out, all of the checkpoint that do not depend on the choice
+        of cell.
     temperature : float
         Of the thermodynamic properties, K.
 
@@ -256,8 +261,11 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
     def _features(self, crystals: Any, errors: Errors) -> NDArray[np.floating]:
         model = self._loaded
         names = self._names(model)
-        predicted = model.predict(crystals, names, self.temperature, errors)
-        features: NDArray[np.float64] = predicted[names].to_numpy(dtype=float)
+        own = [name for name in names if name not in STABILITY]
+        frames = [model.predict(crystals, own, self.temperature, errors)] if own else []
+        if len(own) < len(names):
+            frames.append(stability(crystals, model=model, errors=errors))
+        features: NDArray[np.float64] = pd.concat(frames, axis=1)[names].to_numpy(dtype=float)
         return features
 
     def feature_labels(self) -> list[str]:
@@ -267,7 +275,7 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
 
     def _label(self, model: CloudModel, name: str) -> str:
         temperature = f" at {self.temperature:g} K" if name in THERMODYNAMICS else ""
-        unit = model.properties[name].unit
+        unit = STABILITY[name] if name in STABILITY else model.properties[name].unit
         return f"{model.name} {name}{temperature}" + (f" ({unit})" if unit else "")
 
 

@@ -65,3 +65,23 @@ def interval_factor(factors: Mapping[str, float], coverage: float) -> float:
         )
     shares, widths = zip((0.0, 0.0), *known, strict=True)
     return float(np.interp(coverage, shares, widths))
+
+
+def share_within(factors: Mapping[str, float], ratio: float) -> float:
+    """Share of the crystals whose residual is within so many standard errors, the inverse of `interval_factor`.
+
+    Beyond the largest coverage that was measured, what is left outside falls with the square of the ratio, as
+    Chebyshev's inequality bounds it.
+
+    Parameters
+    ----------
+    factors : mapping of str to float
+        As `interval_factors` gives them.
+    ratio : float
+        Half-width of an interval in standard errors.
+    """
+    known = sorted((float(name), factor) for name, factor in factors.items())
+    shares, widths = zip((0.0, 0.0), *known, strict=True)
+    if ratio <= widths[-1]:
+        return float(np.interp(ratio, widths, shares))
+    return 1 - (1 - shares[-1]) * (widths[-1] / ratio) ** 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,14 +21,17 @@ from cloud_model.errors import (
     VocabularyError,
 )
 from cloud_model.model import CloudModel, checked_temperature
-from cloud_model.scope.string import Scope, scopes
+from cloud_model.properties.intervals import COVERAGES, interval_factor, share_within
+from cloud_model.scope.batches import scopes
+from cloud_model.scope.string import Scope
 from cloud_model.stability.hull import Decomposition, Hull
 from cloud_model.stability.references import References, vibrational_energies
 
 if TYPE_CHECKING:
     import pandas as pd
 
-INTERVAL = 1.959964  # standard errors on each side of a 95% interval
+COVERAGE = 0.95  # of intervals
+_GAUSSIAN = {f"{share:g}": NormalDist().inv_cdf((1 + share) / 2) for share in COVERAGES}
 
 MISSING: dict[str, Any] = {
     "formula": None,
@@ -81,7 +85,8 @@ def stability(
           negative for a crystal below their hull. A known phase is compared with all phases but itself;
         - ``energy_above_hull_std``, its standard error, the errors of the crystal and of its competing phases taken as
           independent; ``energy_above_hull_low``, ``_high``, the interval of 95%;
-        - ``probability_stable`` that it is on or below the hull of the references, if errors are Gaussian;
+        - ``probability_stable`` that it is on or below the hull of the references, by the distribution of the model's
+          errors of formation energies on crystals not trained on;
         - ``decomposition``: formula of each competing phase -> its share of the atoms;
         - ``known``: identifier of the reference with the same SCOPE string, or None;
         - ``out_of_domain``, as in `CloudModel.predict`, of models that know their domain;
@@ -166,43 +171,57 @@ def distances(
         vibrations, theirs = vibrational_energies(model, [str(scope) for scope in described], temperature)
         energies, variances = energies + vibrations, variances + theirs**2
 
+    shape = error_shape(model, name)
     hulls: dict[frozenset[str], Hull] = {}
     rows = []
     for scope, energy, variance in zip(described, energies.tolist(), variances.tolist(), strict=True):
         system = frozenset(parse_formula(scope.formula))
         if system not in hulls:
             hulls[system] = Hull(competing.select(competing.rows(system)))
-        rows.append(_row(scope, energy, variance, hulls[system]))
+        rows.append(_row(scope, energy, variance, hulls[system], shape))
     if "out_of_domain" in columns:
         for row, outside in zip(rows, columns["out_of_domain"].tolist(), strict=True):
             row["out_of_domain"] = bool(outside)
     return rows
 
 
-def _row(scope: Scope, energy: float, variance: float, hull: Hull) -> dict[str, Any]:
-    from scipy.special import ndtr
+def error_shape(model: CloudModel, name: str) -> Mapping[str, float]:
+    """Share of crystals -> standard errors that hold their residuals, as measured for a property, or Gaussian."""
+    return model.checkpoint.config.intervals.get(name) or _GAUSSIAN
 
+
+def _row(
+    scope: Scope, energy: float, variance: float, hull: Hull, shape: Mapping[str, float]
+) -> dict[str, Any]:
     phases = hull.phases
     known = phases.by_scope.get(str(scope))
     composition = fractions(parse_formula(scope.formula))
     others = _others(hull, composition, known)
     above = energy - others.energy
     error = float(np.sqrt(variance + (others.shares**2 @ phases.errors[others.rows] ** 2)))
+    half_width = interval_factor(shape, COVERAGE) * error
     return {
         "formula": scope.formula,
         "space_group": scope.space_group,
         "formation_energy_per_atom": energy - hull.of_elements(composition),
         "energy_above_hull": above,
         "energy_above_hull_std": error,
-        "energy_above_hull_low": above - INTERVAL * error,
-        "energy_above_hull_high": above + INTERVAL * error,
-        "probability_stable": float(ndtr(-above / error)) if error > 0 else float(above <= 0),
+        "energy_above_hull_low": above - half_width,
+        "energy_above_hull_high": above + half_width,
+        "probability_stable": _probability_below(above, error, shape),
         "decomposition": {
             phases.formulas[row]: round(share, 6)
             for row, share in zip(others.rows.tolist(), others.shares.tolist(), strict=True)
         },
         "known": None if known is None else phases.ids[known],
     }
+
+
+def _probability_below(above: float, error: float, shape: Mapping[str, float]) -> float:
+    """Probability that a distance with this error is not positive."""
+    if not error > 0:
+        return float(above <= 0)
+    return 0.5 - np.sign(above) * share_within(shape, abs(above) / error) / 2
 
 
 def _others(hull: Hull, composition: dict[str, float], known: int | None) -> Decomposition:

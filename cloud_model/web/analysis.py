@@ -21,6 +21,7 @@ from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_model.properties.catalogue import THERMODYNAMICS
 from cloud_model.scope.explanation import explain
 from cloud_model.scope.string import Scope
+from cloud_model.stability.distances import MISSING, stability
 
 TEMPERATURE = 300.0  # K, of the properties
 TEMPERATURES = np.linspace(0, 1000, 201)  # K, of the curve
@@ -44,6 +45,8 @@ class Analysis:
         0 to 1000 K, if the model has any.
     out_of_domain : bool or None
         Whether the crystal is unlike those that the model was trained on; None if it cannot tell.
+    stability : dict or None
+        Row of `cloud_model.stability.distances.stability`; None if the distance from the hull cannot be told.
     notes : sequence of str
         Warnings about the crystal.
     """
@@ -54,6 +57,7 @@ class Analysis:
     properties: dict[str, dict[str, Any]]
     thermodynamics: Thermodynamics | None
     out_of_domain: bool | None
+    stability: dict[str, Any] | None = None
     notes: Sequence[str] = ()
 
     @property
@@ -84,6 +88,7 @@ class Analysis:
             "temperature": TEMPERATURE,
             "properties": self.properties,
             "out_of_domain": self.out_of_domain,
+            "stability": self.stability,
             "notes": list(self.notes),
             "thermodynamics": None if curve is None else curve.to_frame().to_dict("list"),
         }
@@ -140,4 +145,13 @@ def _analyse(crystal: Crystal, name: str, model: CloudModel) -> Analysis:
         properties,
         model.thermodynamics(scope, TEMPERATURES) if has_thermodynamics else None,
         bool(row["out_of_domain"]) if "out_of_domain" in row else None,
+        _stability(crystal, model),
     )
+
+
+def _stability(crystal: Crystal, model: CloudModel) -> dict[str, Any] | None:
+    try:
+        (row,) = stability(crystal, model=model).to_dict("records")
+    except CloudError:  # no energy in the model, or no reference for an element
+        return None
+    return {name: row[name] for name in MISSING}

@@ -305,6 +305,27 @@ class CloudCalculator(Calculator):
     def _get(self, name: str, atoms: Atoms | None) -> float:
         return float(self.get_property(name, atoms))
 
+    def get_energy_above_hull(self, atoms: Atoms | None = None) -> float:
+        """Energy above the hull of the known phases at 0 K, eV/atom; negative below it.
+
+        See `cloud_model.stability.distances.stability`, which takes references of one's own, and tells the error, what
+        a crystal falls apart into and how probable it is that it is stable.
+
+        Raises
+        ------
+        CloudError
+            If the crystal cannot be described, or one of its elements has no reference.
+        """
+        from cloud_model.stability.distances import stability
+
+        crystal = self.atoms if atoms is None else atoms
+        if crystal is None:
+            raise ArgumentError(
+                "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
+            )
+        with self._lock:
+            return float(stability(crystal, model=self.model)["energy_above_hull"][0])
+
     def _get_vibrational(self, name: str, atoms: Atoms | None, per_atom: bool) -> float:
         return self._get(f"{name}_per_atom" if per_atom else name, atoms)
 

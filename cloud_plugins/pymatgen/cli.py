@@ -233,7 +233,7 @@ def mixture(decomposition: Mapping[str, float] | None) -> str:
 
 def _print_table(records: Iterator[Record]) -> None:
     screen = console()
-    errors = []
+    half_widths = []
     for group in batched((record for record in records if not record["error"]), CHUNK):
         table = new_table(
             "crystal",
@@ -245,11 +245,11 @@ def _print_table(records: Iterator[Record]) -> None:
             "known as",
         )
         for row in group:
-            errors.append(row["energy_above_hull_std"])
+            half_widths.append(_half_width(row))
             table.add_row(row["input"], row["formula"], *_cells(row), row["known"] or "")
         screen.print(table)
-    if errors:
-        screen.print(difference_that_counts(errors))
+    if half_widths:
+        screen.print(difference_that_counts(half_widths))
 
 
 def _print_candidates(records: Sequence[Record]) -> None:
@@ -272,7 +272,11 @@ def _print_candidates(records: Sequence[Record]) -> None:
         )
     screen = console()
     screen.print(table)
-    screen.print(difference_that_counts([row["energy_above_hull_std"] for row in records]))
+    screen.print(difference_that_counts([_half_width(row) for row in records]))
+
+
+def _half_width(row: Record) -> float:
+    return float(row["energy_above_hull_high"] - row["energy_above_hull"])
 
 
 def _cells(row: Record) -> tuple[str, ...]:
@@ -284,11 +288,9 @@ def _cells(row: Record) -> tuple[str, ...]:
     )
 
 
-def difference_that_counts(errors: Sequence[float]) -> str:
-    """What two distances must differ by, in words."""
-    from cloud_model.stability.distances import INTERVAL
-
-    smallest = INTERVAL * 2**0.5 * median(errors)
+def difference_that_counts(half_widths: Sequence[float]) -> str:
+    """What two distances must differ by, in words, if their errors are independent."""
+    smallest = 2**0.5 * median(half_widths)
     return f"Two crystals that differ by less than {smallest:.2f} eV/atom cannot be ranked (95%)."
 
 

@@ -10,6 +10,8 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from cloud_model.errors import ArgumentError, CheckpointError, CloudWarning, VocabularyError
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
+from cloud_model.stability.distances import stability
+from cloud_model.stability.references import References
 from cloud_plugins import CloudCalculator
 
 PER_CELL = [name for name, info in THERMODYNAMICS.items() if info.basis == "cell"]
@@ -133,3 +135,20 @@ def test_bad_crystals_of_a_batch_are_reported_in_their_row(calculator, nacl):
     assert frame["error"][0] is None
     assert "Th" in frame["error"][1]
     assert np.isnan(frame["energy"][1])
+
+
+def test_the_energy_above_the_hull_is_that_of_stability(calculator, nacl, tiny_model):
+    expected = stability(nacl, model=tiny_model)["energy_above_hull"][0]
+    nacl.calc = calculator
+    assert calculator.get_energy_above_hull(nacl) == pytest.approx(expected)
+    nacl.get_potential_energy()
+    assert calculator.get_energy_above_hull() == pytest.approx(expected)
+
+
+def test_references_make_a_phase_diagram_of_ase():
+    from ase.phasediagram import PhaseDiagram
+
+    references = References.load().within(["Na", "Cl"])
+    diagram = PhaseDiagram(references.energies_of_formulas(), verbose=False)
+    energy, _, _ = diagram.decompose("Na2Cl")
+    assert energy == pytest.approx(2 * references.ground_states["NaCl"], abs=1e-6)

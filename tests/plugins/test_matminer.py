@@ -8,6 +8,7 @@ import pytest
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from cloud_model.errors import ArgumentError, CloudError, CloudWarning, ScopeError
+from cloud_model.stability.distances import stability
 from cloud_plugins import CloudFeaturizer, CloudPropertyFeaturizer
 
 ROUNDING = 1e-5  # of float32, between batches of different padding
@@ -125,3 +126,16 @@ def test_transform_warns_of_bad_crystals(featurizer, rock_salts):
     with pytest.warns(CloudWarning, match="1 of 2 crystals"):
         features = featurizer.transform([rock_salts[0], "a | b | c"])
     assert np.isnan(features).all(axis=1).tolist() == [False, True]
+
+
+def test_distances_from_the_hull_are_features(frame, tiny_checkpoint, tiny_model):
+    featurizer = CloudPropertyFeaturizer(
+        tiny_checkpoint, ["energy_above_hull", "band_gap", "probability_stable"]
+    )
+    crystals = frame.crystal.tolist()[:2]
+    expected = stability(crystals, model=tiny_model)
+    features = featurizer.transform(crystals)
+    np.testing.assert_allclose(
+        features[:, [0, 2]], expected[["energy_above_hull", "probability_stable"]], rtol=1e-5
+    )
+    assert featurizer.feature_labels()[0] == "tiny energy_above_hull (eV/atom)"

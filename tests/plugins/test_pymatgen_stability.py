@@ -25,6 +25,7 @@ from cloud_plugins.pymatgen import cli, phase_diagram, predicted_entries, screen
 from cloud_plugins.pymatgen.prototypes import decorations, is_balanced, prototypes
 from cloud_plugins.pymatgen.starting_structures import write_structures
 
+PREDICTED = f"{ENERGY}_2018"
 NACL = str(Scope.from_orbits(225, "Na:4a;Cl:4b"))
 ATOMS = {"Sr": -2.0, "O": -4.9}
 
@@ -54,10 +55,10 @@ def test_entries_hold_the_predicted_formation_energy(rock_salts, tiny_model):
     crystals = [rock_salts[4], NACL]
     entries = predicted_entries(crystals, model=tiny_model)
     assert [type(entry) for entry in entries] == [ComputedStructureEntry, ComputedEntry]
-    predicted = tiny_model.predict(crystals, ENERGY)
-    np.testing.assert_allclose([e.energy_per_atom for e in entries], predicted[ENERGY], rtol=1e-6)
-    assert entries[0].energy == pytest.approx(8 * predicted[ENERGY][0])
-    assert entries[0].data["cloud_energy_std"] == pytest.approx(8 * predicted[f"{ENERGY}_std"][0])
+    predicted = tiny_model.predict(crystals, PREDICTED)
+    np.testing.assert_allclose([e.energy_per_atom for e in entries], predicted[PREDICTED], rtol=1e-6)
+    assert entries[0].energy == pytest.approx(8 * predicted[PREDICTED][0])
+    assert entries[0].data["cloud_energy_std"] == pytest.approx(8 * predicted[f"{PREDICTED}_std"][0])
 
 
 def test_bad_crystals_have_no_entries(tiny_model):

@@ -15,6 +15,7 @@ from cloud_model.stability.distances import stability
 from cloud_model.stability.hull import Hull
 from cloud_model.stability.references import ENERGY, References
 
+PREDICTED = f"{ENERGY}_2018"
 NACL = str(Scope.from_orbits(225, "Na:4a;Cl:4b"))
 CSCL_TYPE = str(Scope.from_orbits(221, "Na:1a;Cl:1b"))
 
@@ -91,9 +92,9 @@ def test_every_element_of_the_shipped_references_has_a_phase(shipped):
 def test_the_distance_is_the_prediction_less_the_hull(tiny_model):
     frame = stability([CSCL_TYPE], small(-2.0), model=tiny_model)
     row = frame.iloc[0]
-    predicted = tiny_model.predict(CSCL_TYPE, ENERGY).iloc[0]
-    assert row.energy_above_hull == pytest.approx(predicted[ENERGY] + 2.0)
-    assert row.energy_above_hull_std == pytest.approx(predicted[f"{ENERGY}_std"])
+    predicted = tiny_model.predict(CSCL_TYPE, PREDICTED).iloc[0]
+    assert row.energy_above_hull == pytest.approx(predicted[PREDICTED] + 2.0)
+    assert row.energy_above_hull_std == pytest.approx(predicted[f"{PREDICTED}_std"])
     assert row.energy_above_hull_high - row.energy_above_hull_low == pytest.approx(
         2 * 1.959964 * row.energy_above_hull_std
     )
@@ -103,11 +104,22 @@ def test_the_distance_is_the_prediction_less_the_hull(tiny_model):
     assert row.probability_stable < 0.5
 
 
+def test_probabilities_are_those_of_the_measured_errors():
+    from cloud_model.properties.intervals import interval_factor, share_within
+
+    factors = {"0.5": 0.8, "0.95": 3.0, "0.99": 6.0}
+    for share in (0.2, 0.5, 0.8, 0.99):
+        assert share_within(factors, interval_factor(factors, share)) == pytest.approx(share)
+    beyond = [share_within(factors, ratio) for ratio in (6.0, 8.0, 100.0)]
+    assert beyond == sorted(beyond)
+    assert 0.99 < beyond[1] < beyond[2] < 1
+
+
 def test_a_known_phase_is_compared_with_all_others(tiny_model):
     row = stability(NACL, small(-2.0), model=tiny_model).iloc[0]
     assert row.known == "NaCl"
     assert row.decomposition == {"Na": 0.5, "Cl": 0.5}
-    assert row.energy_above_hull == pytest.approx(tiny_model.predict(NACL, ENERGY)[ENERGY].iloc[0])
+    assert row.energy_above_hull == pytest.approx(tiny_model.predict(NACL, PREDICTED)[PREDICTED].iloc[0])
 
 
 def test_errors_of_competing_phases_count_with_their_shares(tiny_model):
@@ -116,7 +128,7 @@ def test_errors_of_competing_phases_count_with_their_shares(tiny_model):
     references = References(**vars_of(references) | {"errors": errors})
     scope = str(Scope.from_orbits(221, "Na:1a;Na:1b;Cl:3c"))  # Na2Cl3
     row = stability(scope, references, model=tiny_model).iloc[0]
-    own = tiny_model.predict(scope, ENERGY)[f"{ENERGY}_std"].iloc[0]
+    own = tiny_model.predict(scope, PREDICTED)[f"{PREDICTED}_std"].iloc[0]
     shares = np.array([row.decomposition.get(f, 0.0) for f in references.formulas])
     assert row.energy_above_hull_std == pytest.approx(np.hypot(own, np.sqrt((shares**2 * errors**2).sum())))
 
@@ -169,7 +181,7 @@ def test_heat_drives_out_gas(tiny_model):
 def test_predicted_references_keep_elements_and_unknown_structures(tiny_model):
     predicted = small(-2.0, NaCl3=-1.9).predicted(tiny_model)
     assert predicted.energies[[0, 1, 3]].tolist() == [0.0, 0.0, -1.9]
-    assert predicted.energies[2] == pytest.approx(tiny_model.predict(NACL, ENERGY)[ENERGY][0])
+    assert predicted.energies[2] == pytest.approx(tiny_model.predict(NACL, PREDICTED)[PREDICTED][0])
     assert predicted.errors[2] > 0
 
 

@@ -75,6 +75,13 @@ def test_a_crystal(ask, tiny_model):
     assert max(report["thermodynamics"]["heat_capacity_per_atom"]) < 24.95
 
 
+def test_the_distance_from_the_hull_and_the_competing_phases_are_shown(ask):
+    text = ask("POST", "/crystal?name=NaCl.cif", NACL).text
+    assert "energy above the hull" in text
+    assert "0.50 Na + 0.50 Cl" in text or "0.50 Cl + 0.50 Na" in text
+    assert "mp-22862" in text
+
+
 def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
     answer = ask("POST", "/crystal?name=NaCl.cif", NACL)
     figure = json.loads(re.search(r'id="structure-data">(.*?)</script>', answer.text, re.DOTALL)[1])
