@@ -87,7 +87,7 @@ def test_diagrams_of_a_system_are_plotted_by_pymatgen():
     with mpl.rc_context({"backend": "agg"}):
         diagram = phase_diagram("Sr-O")
         assert isinstance(diagram, PhaseDiagram)
-        assert {e.reduced_formula for e in diagram.stable_entries} == {"Sr", "SrO", "O2"}
+        assert {e.reduced_formula for e in diagram.stable_entries} == {"Sr", "SrO", "SrO2", "O2"}
         PDPlotter(diagram, backend="matplotlib", show_unstable=0.2).get_plot()
 
 
