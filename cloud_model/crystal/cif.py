@@ -1,8 +1,8 @@
 """Read a crystal from the text of a CIF.
 
-What databases and programs write (one crystal, fractional coordinates, symmetry operations listed, full sites)
-is read here, many times faster than by the host libraries and without importing them. A space group that is only
-named, and a magnetic one, is left to pymatgen's parser. Where either would have to guess, the file is refused.
+Symmetry may be stated by its operations, or by the number or symbol of a space group in any of its settings. The cell,
+the formula, the multiplicities of the sites and the distances between the atoms decide between settings that a file
+leaves open. Where they do not decide, or contradict each other, the file is refused: no reader should have to guess.
 """
 
 from __future__ import annotations
@@ -10,21 +10,30 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from itertools import pairwise
 from math import cos, radians, sin, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.crystal.conversions import disordered, from_pymatgen
-from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.symmetry_operations import Operations, named_space_group, read_operations
-from cloud_model.errors import CrystalError, first_line
-
-Block = dict[str, list[str]]
+from cloud_model.crystal.cif_symmetry import LIST_OPERATIONS, Candidate, stated_symmetry
+from cloud_model.crystal.cif_syntax import (
+    UNKNOWN,
+    Block,
+    MalformedCifError,
+    data_blocks,
+    first_words,
+    numbers,
+)
+from cloud_model.crystal.contacts import FAR, closest_contact
+from cloud_model.crystal.crystal import Crystal, cell_heights, formula_of
+from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
+from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_element
+from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
+from cloud_model.errors import CloudWarning, CrystalError
 
 MAX_LENGTH = 2**25
 """Most characters of a CIF."""
@@ -35,51 +44,66 @@ MAX_IMAGES = 500_000
 SAME_ATOM = 0.1
 """Symmetry images of a site closer than this, in Angstrom, are one atom, at their mean."""
 
-_WORD = re.compile(
-    r"""
-      (?<!\S)'(?P<single>(?:[^']|'(?=\S))*)'  # a quote ends where white space follows
-    | (?<!\S)"(?P<double>(?:[^"]|"(?=\S))*)"
-    | (?<!\S)\#.*                            # comment
-    | (?P<bare>\S+)
-    """,
-    re.VERBOSE,
-)
-_KEY = re.compile(r"_|(?:data|loop)_", re.IGNORECASE)
+SAME_SITE = 0.01
+"""Sites closer than this, in Angstrom, share their occupancies."""
+
+COLLISION = 0.25
+"""Distance in Angstrom, a third of that in hydrogen, at which a setting is ruled out."""
+
+ORDINARY = 0.7
+"""Share of the sum of the covalent radii that atoms of nearly all crystals keep."""
+
+VOLUME = 0.05
+"""How much the stated volume may differ from that of the cell, as a share of it."""
+
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
-_OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
-_GROUP_NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
-_GROUP_SYMBOLS = (
-    "_space_group_name_h-m_alt",
-    "_symmetry_space_group_name_h-m",
-    "_space_group_name_hall",
-    "_symmetry_space_group_name_hall",
-)
-_BEYOND_SPACE_GROUPS = (
-    "_atom_site_moment",
-    "_space_group_symop_magn",
-    "_cell_modulation",
-    "_cell_wave_vector",
-)
-
-_READ = (
-    "_cell_",
-    "_atom_site_",
-    "_chemical_formula_sum",
-    "_space_group_",
-    "_symmetry_",
-)  # beginnings of tags that matter here
-_NOT_NUMERIC = re.compile(r"[^-+.()0-9eE\s]", re.ASCII)
+_FORMULAS = ("_chemical_formula_sum", "_chemical_formula_structural", "_chemical_formula_moiety")
+_MULTIPLICITIES = ("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
+_ORDERS = (
+    "_atom_site_site_symmetry_order",
+    "_atom_site_symmetry_multiplicity",
+)  # SHELXL meant the order once
+_WYCKOFF = ("_atom_site_wyckoff_symbol", "_atom_site_wyckoff_label")
+_SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
+_CORRECT = "Check that it is complete, and correct its sites, symmetry, formula or Z."
 _ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
-_SITE = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
-_SITE_WITH_LETTER = re.compile(r"([A-Z][a-z]?)(?=[A-Z])[^,/&]*", re.ASCII)  # "SiT1", "OW"
-_UNKNOWN = ("?", ".", "")
-_FORMULA = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
+_LABEL = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
+_FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
-class _Malformed(Exception):  # noqa: N818
-    """Why a file is refused."""
+class Sites(NamedTuple):
+    """The sites of an asymmetric unit.
+
+    Attributes
+    ----------
+    positions : array of float (n, 3)
+        Fractional coordinates.
+    numbers : array of int (n,)
+        Atomic numbers.
+    rows : array of int (n,)
+        Their rows in the file.
+    """
+
+    positions: NDArray[np.float64]
+    numbers: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+class Expansion(NamedTuple):
+    """The atoms of a cell.
+
+    Attributes
+    ----------
+    positions : array of float (n, 3)
+        Fractional coordinates.
+    sites : array of int (n,)
+        Index of the site of each.
+    """
+
+    positions: NDArray[np.float64]
+    sites: NDArray[np.int64]
 
 
 def read_cif(text: str, label: str = "CIF") -> Crystal:
@@ -97,238 +121,407 @@ def read_cif(text: str, label: str = "CIF") -> Crystal:
     DisorderedCrystalError
         If a site is not fully occupied by one element.
     CrystalError
-        If the file holds no crystal or several, is cut off, or contradicts itself: the symmetry operations are
-        not those of the stated space group or of the cell, a tag has two values, or the atoms do not add up to
-        the stated formula.
+        If the file holds no crystal or several, is cut off, leaves open what its symmetry is, or contradicts
+        itself: cell, symmetry, multiplicities, formula or volume do not belong together, or a tag has two values.
     """
-    try:
-        block = _crystal_block(text)
-        crystal = _read_sites(block, text, label)
-        _check_formula(block, crystal)
-    except _Malformed as reason:
-        raise CrystalError(label, str(reason), "Check that it is a complete CIF of one crystal.") from None
-    return crystal
-
-
-def _crystal_block(text: str) -> Block:
-    if len(text) > MAX_LENGTH:
-        raise _Malformed(f"it is longer than {MAX_LENGTH // 2**20} MiB")
-    if "\0" in text:
-        raise _Malformed("it is not text")
-    blocks = [block for block in _blocks(text) if block.get(_COORDINATES[0])]
-    if not blocks:
-        raise _Malformed("it holds no atom sites")
+    blocks = crystal_blocks(text, label)
     if len(blocks) > 1:
-        raise _Malformed(f"it holds {len(blocks)} crystals")
-    return blocks[0]
+        raise CrystalError(label, f"it holds {len(blocks)} crystals", "Give each a file of its own.")
+    return read_block(blocks[0], label)
 
 
-def _blocks(text: str) -> list[Block]:
-    """Split a CIF into its data blocks: tag in lower case -> values."""
-    words, quoted = _words(text)
-    keys = [i for i, word in enumerate(words) if _KEY.match(word) and i not in quoted]
-    blocks: list[Block] = [{}]
-    header: list[str] | None = None  # tags of a loop before its values
-    for start, end in pairwise([*keys, len(words)]):
-        key, values = words[start].lower(), words[start + 1 : end]
-        if key.startswith("data_"):
-            blocks.append({})
-            header = None
-        elif key == "loop_":
-            header = []
-        elif header is None:
-            _put(blocks[-1], key, values)
-        else:
-            header.append(key)
-            if len(values) % len(header):
-                raise _Malformed("a table in it is cut off")
-            if values:
-                for i, tag in enumerate(header):
-                    _put(blocks[-1], tag, values[i :: len(header)])
-                header = None
+def crystal_blocks(text: str, label: str = "CIF") -> list[Block]:
+    """Split a CIF into the data blocks that hold crystals.
+
+    Raises
+    ------
+    CrystalError
+        If there are none, or the file is cut off.
+    """
+    with _named_in_errors(label):
+        if len(text) > MAX_LENGTH:
+            raise MalformedCifError(f"it is longer than {MAX_LENGTH // 2**20} MiB")
+        if "\0" in text:
+            raise MalformedCifError("it is not text")
+        blocks = [
+            block
+            for block in data_blocks(text)
+            if any(set(block.get(tag, ())) - set(UNKNOWN) for tag in _COORDINATES)
+        ]
+        if not blocks:
+            raise MalformedCifError("it holds no atom sites")
     return blocks
 
 
-def _put(block: Block, tag: str, values: list[str]) -> None:
-    if block.setdefault(tag, values) != values and tag.startswith(_READ):
-        raise _Malformed(f"it states {tag} twice")
+def read_block(block: Block, label: str = "CIF") -> Crystal:
+    """Read the crystal of a data block; raises as `read_cif` does."""
+    with _named_in_errors(label):
+        block = _without_dummies(block)
+        lattice = _lattice(block)
+        sites = _sites(block, lattice, label)
+        candidates = stated_symmetry(block, lattice)
+        atoms = (
+            _decide(block, sites, lattice, candidates)
+            if candidates
+            else _without_symmetry(block, sites, lattice, label)
+        )
+        return Crystal(lattice, atoms.positions, sites.numbers[atoms.sites], label)
 
 
-def _words(text: str) -> tuple[list[str], set[int]]:
-    """Split a CIF into words, and tell which of them were quoted."""
-    words: list[str] = []
-    quoted: set[int] = set()
-    field: list[str] | None = None  # lines of a text field, between lines that start with a semicolon
-    for line in text.split("\n"):
-        if line.startswith(";"):
-            if field is not None:
-                quoted.add(len(words))
-                words.append("\n".join(field))
-            field = [line[1:]] if field is None else None
-        elif field is not None:
-            field.append(line)
-        elif "'" in line or '"' in line or "#" in line:
-            for match in _WORD.finditer(line):
-                if match.lastgroup is None:
-                    continue
-                if match.lastgroup != "bare":
-                    quoted.add(len(words))
-                words.append(match[match.lastgroup])
-        else:
-            words += line.split()
-    if field is not None:
-        raise _Malformed("a text field in it is cut off")
-    return words, quoted
-
-
-def _read_sites(block: Block, text: str, label: str) -> Crystal:
-    numbers = _atomic_numbers(block)
-    lattice = _lattice(block)
-    columns = [_numbers(block, tag) for tag in _COORDINATES]
-    if {len(numbers)} != {len(column) for column in columns}:
-        raise _Malformed("its atom sites lack elements or coordinates")
-    if not all(abs(occupancy - 1) <= 1e-3 for occupancy in _numbers(block, "_atom_site_occupancy", _UNKNOWN)):
-        raise disordered(label)
-    listed = next((block[tag] for tag in _OPERATIONS if tag in block), [])
-    stated = _stated_group(block, bool(listed))
-    if any(tag.startswith(_BEYOND_SPACE_GROUPS) for tag in block) or (stated > 1 and not listed):
-        return _read_with_pymatgen(text, label)
-    operations = _operations(listed or ["x,y,z"], stated, lattice)
-    positions = np.array(columns).T
-    if len(operations.rotations) > 1:
-        positions, numbers = _expand(positions, numbers, operations, lattice)
-    return Crystal(lattice, positions, np.array(numbers), label)
-
-
-def _numbers(block: Block, tag: str, unknown: Sequence[str] = ()) -> list[float]:
-    """Read numbers, less their standard uncertainties in parentheses and words for unknown values."""
-    words = [word for word in block.get(tag, ()) if word not in unknown]
+@contextmanager
+def _named_in_errors(label: str) -> Iterator[None]:
     try:
-        if not _NOT_NUMERIC.search(" ".join(words)):
-            return [float(word.partition("(")[0]) for word in words]
-    except ValueError:
-        pass
-    raise _Malformed(f"not all its values of {tag} are numbers")
+        yield
+    except MalformedCifError as error:
+        raise CrystalError(label, str(error), error.remedy) from None
+
+
+def _without_dummies(block: Block) -> Block:
+    """Leave out sites that are no atoms, such as centroids."""
+    flags = block.get("_atom_site_calc_flag", [])
+    atoms = [flag.lower() != "dum" for flag in flags]
+    if all(atoms):
+        return block
+    return {
+        tag: [value for value, atom in zip(values, atoms, strict=True) if atom]
+        if tag.startswith("_atom_site_") and len(values) == len(atoms)
+        else values
+        for tag, values in block.items()
+    }
 
 
 def _lattice(block: Block) -> NDArray[np.float64]:
     """Lattice vectors with a along x and b in the plane of x and y."""
-    parameters = [number for tag in (*_LENGTHS, *_ANGLES) for number in _numbers(block, tag)]
+    parameters = [number for tag in (*_LENGTHS, *_ANGLES) for number in numbers(block, tag)]
     lengths, angles = parameters[:3], parameters[3:]
     if len(parameters) != 6 or not (min(lengths) > 0 and all(0 < angle < 180 for angle in angles)):
-        raise _Malformed("it has no cell, or lengths or angles that make none")
+        raise MalformedCifError("it has no cell, or lengths or angles that make none")
     a, b, c = lengths
     alpha, beta, gamma = map(radians, angles)
     x = cos(beta)
     y = (cos(alpha) - x * cos(gamma)) / sin(gamma)
     z = sqrt(max(0.0, 1 - x * x - y * y))  # no volume if the angles make no cell
+    volume = a * b * sin(gamma) * c * z
+    for stated in numbers(block, "_cell_volume", volume):
+        if volume and abs(stated - volume) > VOLUME * volume:
+            raise MalformedCifError(
+                f"its cell has a volume of {volume:.4g} cubic Angstrom, but it states {stated:.4g}",
+                "Correct its lengths and angles, or its volume.",
+            )
     return np.array([[a, 0, 0], [b * cos(gamma), b * sin(gamma), 0], [c * x, c * y, c * z]])
 
 
-def _atomic_numbers(block: Block) -> list[int]:
-    symbols = block.get("_atom_site_type_symbol")
-    if symbols:
-        return [_atomic_number(word, _ELEMENT) for word in symbols]
-    return [_atomic_number(word, _SITE) for word in block.get("_atom_site_label", ())]
+def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
+    elements = _elements(block)
+    if not elements:
+        raise MalformedCifError("it holds no atom sites")
+    columns = [numbers(block, tag) for tag in _COORDINATES]
+    if {len(elements)} != {len(column) for column in columns}:
+        raise MalformedCifError("its atom sites lack elements or coordinates")
+    positions = np.array(columns).T
+    rows = np.arange(len(elements))
+    if any(word not in (*UNKNOWN, "0") for word in block.get("_atom_site_attached_hydrogens", ())):
+        raise MalformedCifError("some of its hydrogen atoms have no positions", "Add them to its atom sites.")
+    if _has_alternatives(block):
+        raise disordered(label)
+    occupancies = np.array(numbers(block, "_atom_site_occupancy", 1.0) or [1.0] * len(elements))
+    if len(occupancies) != len(elements):
+        raise MalformedCifError("some of its atom sites lack occupancies")
+    full = np.abs(occupancies - 1) <= TOLERANCE
+    if not full.all():
+        rows = _merge(positions, elements, occupancies, full, lattice, label)
+    return Sites(positions[rows], np.array(elements)[rows], rows)
+
+
+def _has_alternatives(block: Block) -> bool:
+    """Whether sites exclude each other: several groups of an assembly, or one on a special position (negative)."""
+    groups = block.get("_atom_site_disorder_group", [])
+    assemblies = block.get("_atom_site_disorder_assembly", [""] * len(groups))
+    found = {pair for pair in zip(assemblies, groups, strict=False) if pair[1] not in (*UNKNOWN, "0")}
+    return len({assembly for assembly, _ in found}) < len(found) or any(
+        group.startswith("-") for _, group in found
+    )
+
+
+def _merge(
+    positions: NDArray[np.float64],
+    elements: list[int],
+    occupancies: NDArray[np.float64],
+    full: NDArray[np.bool_],
+    lattice: NDArray[np.float64],
+    label: str,
+) -> NDArray[np.int64]:
+    """Rows to keep: of those at one place that share it, such as two valences of an element, the first."""
+    kept = list(np.flatnonzero(full))
+    left = list(np.flatnonzero(~full))
+    while left:
+        offsets = positions[left] - positions[left[0]]
+        offsets -= np.rint(offsets)
+        here = np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE
+        sole_element(
+            [(elements[i], occupancies[i]) for i, same in zip(left, here, strict=True) if same], label
+        )
+        kept.append(left[0])
+        left = [i for i, same in zip(left, here, strict=True) if not same]
+    return np.sort(kept)
+
+
+def _elements(block: Block) -> list[int]:
+    """Atomic numbers of the sites, by their types or else their labels."""
+    labels = block.get("_atom_site_label", [])
+    types = block.get("_atom_site_type_symbol", ["?"] * len(labels))
+    if "?" not in types and "." not in types:
+        return [_element(word) for word in types]
+    if len(labels) != len(types):
+        raise MalformedCifError("its atom sites lack elements")
+    present = frozenset(_stated_formula(block)) or _listed_types(block)
+    return [
+        _element_of_label(label, present) if kind in UNKNOWN else _element(kind)
+        for kind, label in zip(types, labels, strict=True)
+    ]
+
+
+def _listed_types(block: Block) -> frozenset[int]:
+    words = block.get("_atom_type_symbol", [])
+    matches = [_ELEMENT.fullmatch(word) for word in words]
+    return frozenset(
+        ATOMIC_NUMBERS[symbol]
+        for match in matches
+        if match and (symbol := match[1].capitalize()) in ATOMIC_NUMBERS
+    )
 
 
 @lru_cache(maxsize=4096)
-def _atomic_number(word: str, pattern: re.Pattern[str]) -> int:
-    match = pattern.fullmatch(word)
+def _element(word: str) -> int:
+    match = _ELEMENT.fullmatch(word)
     symbol = match[1] if match else ""
     for spelling in (symbol, symbol.capitalize()):
         if spelling in ATOMIC_NUMBERS:
             return ATOMIC_NUMBERS[spelling]
-    if pattern is _SITE:
-        return _atomic_number(word, _SITE_WITH_LETTER)
-    raise _Malformed(f"it holds {word!r}, which is not an element")
+    raise _no_element(word)
 
 
-def _stated_group(block: Block, has_operations: bool) -> int:
-    """Number of the space group by whatever the file says of it; 0 if it says nothing that is understood."""
-    numbers = {word: int(word) if word.isdecimal() else 0 for word in _first_words(block, _GROUP_NUMBERS)}
-    symbols = {word: named_space_group(word) or 0 for word in _first_words(block, _GROUP_SYMBOLS)}
-    stated = {number for number in symbols.values() if number} | set(numbers.values())
-    if len(stated) > 1:
-        raise _Malformed(f"it states several space groups: {', '.join(map(str, sorted(stated)))}")
-    if not all(1 <= number <= 230 for number in stated) or not (stated or has_operations or not symbols):
-        raise _Malformed(f"its space group {' '.join(numbers or symbols)!r} does not exist")
-    return max(stated, default=0)
-
-
-def _first_words(block: Block, tags: Sequence[str]) -> list[str]:
-    return [word for tag in tags for word in block.get(tag, ())[:1] if word not in _UNKNOWN]
-
-
-def _operations(listed: Sequence[str], stated: int, lattice: NDArray[np.float64]) -> Operations:
-    try:
-        operations = read_operations(tuple(listed))
-    except ValueError as error:
-        raise _Malformed(str(error)) from None
-    if stated and stated != operations.number:
-        raise _Malformed(
-            f"its {len(listed)} symmetry operations are not those of space group {stated}, which it states, "
-            f"but of {operations.number}"
+@lru_cache(maxsize=4096)
+def _element_of_label(label: str, present: frozenset[int]) -> int:
+    """Read 'Na1', 'SiT1' and 'OW'; 'HO1' may be H or Ho, which only the elements that are known to be present tell."""
+    match = _LABEL.fullmatch(label)
+    letters = match[1] if match else ""
+    pair = letters[:2].capitalize()
+    if letters[:1].isupper() and letters[1:2].islower():
+        readings = {pair} if not letters[2:3].islower() else set()
+    else:
+        readings = {letters[:1].upper(), pair}
+    found = {ATOMIC_NUMBERS[symbol] for symbol in readings if symbol in ATOMIC_NUMBERS}
+    if not found:
+        raise _no_element(label)
+    if len(found) > 1:
+        found = found & present or found
+    if len(found) > 1:
+        choices = " or ".join(SYMBOLS[number - 1] for number in sorted(found))
+        raise MalformedCifError(
+            f"its label {label[:40]!r} may mean {choices}", "State the elements as _atom_site_type_symbol."
         )
-    if len(operations.rotations) > 1 and not operations.keep(lattice):
-        raise _Malformed(f"its cell does not have the symmetry of space group {operations.number}")
-    return operations
+    return found.pop()
 
 
-def _expand(
-    positions: NDArray[np.float64],
-    numbers: list[int],
-    operations: Operations,
-    lattice: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], list[int]]:
+def _no_element(word: str) -> MalformedCifError:
+    return MalformedCifError(
+        f"it holds {word[:40]!r}, which is not an element", "Correct its _atom_site_type_symbol."
+    )
+
+
+def _without_symmetry(block: Block, sites: Sites, lattice: NDArray[np.float64], label: str) -> Expansion:
+    """Take the sites for all atoms, unless something else in the file speaks against it."""
+    try:
+        atoms = _expand_and_check(block, sites, lattice, IDENTITY)
+    except MalformedCifError as error:
+        raise MalformedCifError(f"it states no symmetry, and {error}", LIST_OPERATIONS) from None
+    system = next(iter(first_words(block, _SYSTEMS)), "triclinic")
+    if system.lower() not in {"triclinic", "anorthic"}:
+        raise MalformedCifError(f"it states no symmetry, but that its cell is {system[:40]}", LIST_OPERATIONS)
+    warnings.warn(
+        f"{label}: it states no symmetry; its {len(atoms.sites)} sites are taken for all atoms of the cell, as in P 1.",
+        CloudWarning,
+        stacklevel=2,
+    )
+    return atoms
+
+
+def _decide(
+    block: Block, sites: Sites, lattice: NDArray[np.float64], candidates: Sequence[Candidate]
+) -> Expansion:
+    """Expand the sites by the symmetry that they fit."""
+    if len(candidates) == 1:
+        return _expand_and_check(block, sites, lattice, candidates[0].operations)
+    found: list[tuple[str, Expansion]] = []
+    reasons: list[MalformedCifError] = []
+    for name, operations in candidates:
+        try:
+            atoms = _expand_and_check(block, sites, lattice, operations)
+        except MalformedCifError as reason:
+            reasons.append(reason)
+        else:
+            if not any(_same_atoms(atoms, sites, other) for _, other in found):
+                found.append((name, atoms))
+    if not found:
+        raise reasons[0]
+    if len(found) > 1:
+        found = _without_collisions(found, sites, lattice)
+    if len(found) > 1:
+        names = [name for name, _ in found]
+        raise MalformedCifError(
+            f"its space group may be {names[0]} or {names[1]}"
+            + (f", and {len(names)} settings in all fit" if len(names) > 2 else "")
+            + "; they give different crystals, and nothing else in it decides",
+            f"Name the setting that is meant, or state formula and Z. {LIST_OPERATIONS}",
+        )
+    return found[0][1]
+
+
+def _expand_and_check(
+    block: Block, sites: Sites, lattice: NDArray[np.float64], operations: Operations
+) -> Expansion:
+    atoms = _expand(sites, lattice, operations)
+    images = np.bincount(atoms.sites, minlength=len(sites.numbers))
+    _check_multiplicities(block, sites.rows, images, len(operations.rotations))
+    counts = Counter(sites.numbers[atoms.sites].tolist())
+    _check_formula(block, counts)
+    return atoms
+
+
+def _expand(sites: Sites, lattice: NDArray[np.float64], operations: Operations) -> Expansion:
     """Apply the operations to the sites and keep each distinct image once."""
-    if len(numbers) * len(operations.rotations) > MAX_IMAGES:
-        raise _Malformed(
-            f"its {len(numbers)} sites have more than {MAX_IMAGES} images under its symmetry operations"
+    order = len(operations.rotations)
+    if order == 1:
+        return Expansion(sites.positions, np.arange(len(sites.numbers)))
+    if len(sites.numbers) * order > MAX_IMAGES:
+        raise MalformedCifError(
+            f"its {len(sites.numbers)} sites have more than {MAX_IMAGES} images under its symmetry operations"
         )
-    images = np.einsum("mij,nj->nim", operations.rotations, positions) + operations.translations.T
-    tolerances = SAME_ATOM / np.linalg.norm(lattice, axis=1)
-    atoms, species = [], []
-    for number, image in zip(numbers, images, strict=True):
-        offsets = image[:, None, :] - image[:, :, None]  # axis, from, to
-        offsets -= np.rint(offsets)
-        x, y, z = np.abs(offsets) < tolerances[:, None, None]
-        same = x & y & z
-        first = np.flatnonzero(same.argmax(axis=1) == np.arange(len(same)))
-        means = (offsets[:, first] * same[first]).sum(axis=2) / same[first].sum(axis=1)
-        atoms.append((image[:, first] + means).T)
-        species += [number] * len(first)
-    return np.concatenate(atoms), species
+    offsets = _images(sites.positions, operations) - sites.positions[:, None]
+    offsets -= np.rint(offsets)
+    stays = np.linalg.norm(offsets @ lattice, axis=2) < SAME_ATOM  # site, operation
+    stabilisers = stays.sum(axis=1)
+    centres = sites.positions + (offsets * stays[..., None]).sum(axis=1) / stabilisers[:, None]
+    images = _images(centres, operations)
+    atoms, indices = [], []
+    for i, (image, stabiliser) in enumerate(zip(images, stabilisers.tolist(), strict=True)):
+        if stabiliser > 1:
+            image = image[_distinct(image)]
+        if len(image) * stabiliser != order:
+            raise MalformedCifError(
+                f"its site {i + 1} is neither on a symmetry element nor off it, but some {SAME_ATOM} Angstrom away",
+                "Correct its coordinates.",
+            )
+        atoms.append(image)
+        indices += [i] * len(image)
+    return Expansion(np.concatenate(atoms), np.array(indices))
 
 
-def _read_with_pymatgen(text: str, label: str) -> Crystal:
-    from pymatgen.io.cif import CifParser
-
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", ".*Defaulting to P1")
-            structures = CifParser.from_str(text).parse_structures(primitive=False)
-    except Exception as error:  # its parser raises whatever a malformed file runs into
-        raise _Malformed(f"pymatgen cannot read it: {first_line(error)}") from error
-    return from_pymatgen(structures[0], label)
+def _images(positions: NDArray[np.float64], operations: Operations) -> NDArray[np.float64]:
+    """Images (n, m, 3) of n positions under m operations."""
+    return np.einsum("mij,nj->nmi", operations.rotations, positions) + operations.translations
 
 
-def _check_formula(block: Block, crystal: Crystal) -> None:
-    """Compare the atoms with the stated formula, which shows what a file leaves out."""
-    words = " ".join(block.get("_chemical_formula_sum", ())).split()
-    matches = [_FORMULA.fullmatch(word) for word in words]
-    amounts: dict[int, float] = {}
-    for match in matches:
-        if not match or match[1] not in ATOMIC_NUMBERS:
-            return
-        number = ATOMIC_NUMBERS[match[1]]
-        amounts[number] = amounts.get(number, 0) + float(match[2] or 1)
+def _distinct(positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices of positions that differ by more than lattice vectors: of two, the sum of cos(2 pi d) is below 3."""
+    angles = 2 * np.pi * positions
+    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    same = torus @ torus.T > 3 - 1e-6
+    return np.flatnonzero(same.argmax(axis=1) == np.arange(len(same)))
+
+
+def _same_atoms(one: Expansion, sites: Sites, other: Expansion) -> bool:
+    """Whether two expansions of the sites are the same crystal."""
+    if len(one.sites) != len(other.sites):
+        return False
+    codes = [
+        np.column_stack([sites.numbers[atoms.sites], np.rint(atoms.positions * 1e4).astype(int) % 10_000])
+        for atoms in (one, other)
+    ]
+    ours, theirs = (np.unique(rows, axis=0) for rows in codes)
+    return np.array_equal(ours, theirs)
+
+
+def _without_collisions(
+    found: list[tuple[str, Expansion]], sites: Sites, lattice: NDArray[np.float64]
+) -> list[tuple[str, Expansion]]:
+    """Leave out settings in which atoms collide, if in the only other one they keep their distances."""
+    heights = cell_heights(lattice)
+    contacts = [
+        closest_contact(lattice, atoms.positions, sites.numbers[atoms.sites], heights, ORDINARY)
+        for _, atoms in found
+    ]
+    apart = [i for i, contact in enumerate(contacts) if contact.distance >= COLLISION]
+    if len(apart) == 1 and contacts[apart[0]] is FAR:
+        return [found[apart[0]]]
+    return found
+
+
+def _check_multiplicities(
+    block: Block, rows: NDArray[np.int64], images: NDArray[np.int64], order: int
+) -> None:
+    """Compare the numbers of images of the sites with those that the file states."""
+    for tag in (*_MULTIPLICITIES, *_ORDERS, *_WYCKOFF):
+        words = block.get(tag, [])
+        matches = [re.match(r"\d+", words[row]) for row in rows] if len(words) > max(rows) else []
+        stated = [(i, int(match[0])) for i, match in enumerate(matches) if match]
+        of_orders = tag in _ORDERS and all(number * images[i] == order for i, number in stated)
+        wrong = [i for i, number in stated if number != images[i]]
+        if wrong and not of_orders:
+            raise MalformedCifError(
+                f"its site {rows[wrong[0]] + 1} has {images[wrong[0]]} images under its symmetry operations, but it "
+                f"states {words[rows[wrong[0]]]!r:.40} as {tag}",
+                "Correct its coordinates or its space group; of a space group with two origins, name the one meant.",
+            )
+
+
+def _stated_formula(block: Block) -> dict[int, float]:
+    """Atomic numbers and amounts of the first formula that is understood; nothing if there is none."""
+    for words in first_words(block, _FORMULAS):
+        amounts: dict[int, float] = {}
+        for word in words.split() if " " in words else re.findall(r"[A-Z][^A-Z]*|.", words):
+            match = _FORMULA_PART.fullmatch(word)
+            if not match or match[1] not in ATOMIC_NUMBERS:
+                break
+            number = ATOMIC_NUMBERS[match[1]]
+            amounts[number] = amounts.get(number, 0.0) + float(match[2] or 1)
+        else:
+            return amounts
+    return {}
+
+
+def _check_formula(block: Block, counts: Counter[int]) -> None:
+    """Compare the atoms with the stated formula and Z, which show what a file leaves out."""
+    amounts = _stated_formula(block)
+    units = _stated_units(block)
+    atoms = formula_of(np.array(sorted(counts.elements())))
     if not amounts:
+        if units and any(count % units for count in counts.values()):
+            raise MalformedCifError(
+                f"its atoms are {atoms}, which is not a multiple of {units} formula units, its Z",
+                _CORRECT,
+            )
         return
-    counts = Counter(crystal.numbers.tolist())
-    units = max(1, round(counts.total() / (sum(amounts.values()) or 1)))
-    if any(
-        abs(counts[number] - units * amounts.get(number, 0)) > 0.5
-        for number in counts.keys() | amounts.keys()
-    ):
-        raise _Malformed(f"its atoms are {crystal.formula} but its formula is {' '.join(words)[:80]}")
+    formula = " ".join(SYMBOLS[n - 1] + f"{amount:g}" * (amount != 1) for n, amount in amounts.items())
+    total = sum(amounts.values())
+    if not units:
+        multiples = [max(1, round(counts.total() / (total or 1)))]
+    elif units > 1 and all(amount % units == 0 for amount in amounts.values()):
+        multiples = [1, units]  # some write the formula of the cell
+    else:
+        multiples = [units]
+    for multiple in multiples:
+        if all(
+            abs(counts[number] - multiple * amounts.get(number, 0)) <= 0.5
+            for number in counts.keys() | amounts.keys()
+        ):
+            return
+    times = f"{units} times, its Z, " if units else ""
+    raise MalformedCifError(f"its atoms are {atoms} but its formula is {times}{formula[:80]}", _CORRECT)
+
+
+def _stated_units(block: Block) -> int | None:
+    """Z, the formula units of the cell."""
+    words = first_words(block, ["_cell_formula_units_z"])
+    return int(words[0][:9]) or None if words and words[0].isdecimal() else None

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cloud_model.crystal.crystal import (
     Crystal,
@@ -19,7 +18,8 @@ from cloud_model.crystal.crystal import (
     volume_and_normals,
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.errors import CloudWarning, CrystalError, DisorderedCrystalError
+from cloud_model.crystal.occupancies import sole_element
+from cloud_model.errors import CloudWarning, CrystalError
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
 
@@ -66,8 +66,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does, and if there is no cell.
     """
-    if _is_disordered(atoms):
-        raise disordered(label or formula_of(atoms.numbers))
+    _check_occupancies(atoms, label or formula_of(atoms.numbers))
     lattice = atoms.cell.array
     volume, normals = volume_and_normals(lattice.tolist())
     if not volume:
@@ -89,11 +88,12 @@ def from_pymatgen(structure: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does.
     """
-    shares = [share for site in structure for share in site.species.items()]
-    if len(shares) != len(structure) or any(amount != 1 for _, amount in shares):
-        raise disordered(label or structure.formula)
-    numbers = _atomic_numbers([species.symbol for species, _ in shares], label)
-    crystal = Crystal(structure.lattice.matrix, structure.frac_coords, numbers, label)
+    name = label or ("" if structure.is_ordered else structure.formula)
+    numbers = [
+        _occupant([(species.symbol, amount) for species, amount in site.species.items()], name)
+        for site in structure
+    ]
+    crystal = Crystal(structure.lattice.matrix, structure.frac_coords, np.array(numbers), label)
     _warn_unless_periodic(crystal, structure.lattice.pbc)
     return crystal
 
@@ -111,51 +111,41 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
     try:
         lattice = np.array(structure["lattice"]["matrix"], dtype=float).reshape(3, 3)
         positions = np.array([site["abc"] for site in structure["sites"]], dtype=float).reshape(-1, 3)
-        species = [site["species"] for site in structure["sites"]]
-        ordered = all(len(shared) == 1 and shared[0]["occu"] == 1 for shared in species)
-        symbols = [str(shared[0]["element"]) for shared in species]
+        shares = [
+            [(share["element"], float(share["occu"])) for share in site["species"]]
+            for site in structure["sites"]
+        ]
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise CrystalError(
             label or "dict",
             f"it is not a pymatgen Structure: {error!r}",
             "Pass what Structure.as_dict() gives.",
         ) from None
-    if not ordered:
-        raise disordered(label or "dict")
-    return Crystal(lattice, positions, _atomic_numbers(symbols, label), label)
+    numbers = [_occupant(site, label or "dict") for site in shares]
+    return Crystal(lattice, positions, np.array(numbers, dtype=np.int64), label)
 
 
-def disordered(label: str) -> DisorderedCrystalError:
-    """Return the error about a crystal with partial occupancies."""
-    return DisorderedCrystalError(
-        label,
-        "some sites are partly occupied or shared by elements, which SCOPE cannot describe",
-        "Order it first, for example with OrderDisorderedStructureTransformation of "
-        "pymatgen.transformations.standard_transformations.",
-    )
+def _occupant(shares: list[tuple[Any, float]], label: str) -> int:
+    """Atomic number of what fills a site of these symbols and occupancies."""
+    for symbol, _ in shares:
+        if not isinstance(symbol, str) or symbol not in ATOMIC_NUMBERS:
+            raise no_element(label, str(symbol))
+    return sole_element([(ATOMIC_NUMBERS[symbol], amount) for symbol, amount in shares], label)
 
 
-def _is_disordered(atoms: Any) -> bool:
-    """Whether a reader of ASE noted partial occupancies, in ``info`` or as an array."""
+def _check_occupancies(atoms: Any, label: str) -> None:
+    """Refuse partial occupancies that a reader of ASE noted, in ``info`` or as an array."""
     sites = atoms.info.get("occupancy")
-    if isinstance(sites, dict) and any(
-        len(site) != 1 or abs(sum(site.values()) - 1) > 1e-3 for site in sites.values()
-    ):
-        return True
-    arrays = [atoms.arrays[name] for name in ("occupancy", "occupancies") if name in atoms.arrays]
-    return any(not (np.abs(array - 1) <= 1e-3).all() for array in arrays)
+    for site in sites.values() if isinstance(sites, dict) else ():
+        _occupant(list(site.items()), label)
+    for name in ("occupancy", "occupancies"):
+        for amount in atoms.arrays.get(name, ()):
+            sole_element([(0, float(amount))], label)
 
 
 def _is_instance(crystal: object, module: str, name: str) -> bool:
     loaded = sys.modules.get(module)
     return loaded is not None and isinstance(crystal, getattr(loaded, name))
-
-
-def _atomic_numbers(symbols: list[str], label: str) -> NDArray[np.int64]:
-    try:
-        return np.array([ATOMIC_NUMBERS[symbol] for symbol in symbols], dtype=np.int64)
-    except KeyError as error:
-        raise no_element(label or "crystal", str(error.args[0])) from None
 
 
 def _warn_unless_periodic(crystal: Crystal, periodic: Sequence[bool]) -> None:

@@ -126,6 +126,12 @@ def _check_lattice(crystal: Crystal) -> list[float]:
     return [abs(volume) / hypot(*normal) for normal in normals]
 
 
+def cell_heights(lattice: NDArray[np.float64]) -> list[float]:
+    """Return the distances in Angstrom between opposite faces of a cell."""
+    volume, normals = volume_and_normals(lattice.tolist())
+    return [abs(volume) / hypot(*normal) for normal in normals]
+
+
 def volume_and_normals(vectors: Sequence[Vector]) -> tuple[float, list[Vector]]:
     """Return the signed volume of a cell, and the normals of its faces, which are as long as the faces are large."""
     a, b, c = vectors

@@ -6,9 +6,6 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 
 def element_features(symbol: str) -> list[float]:
     """Descriptors of an element from pymatgen's tables; NaN where one is unknown."""
@@ -51,13 +48,6 @@ def _element_numbers(element: Any) -> list[float]:
         + outer
         + [float(f) for f in flags]
     )
-
-
-def covalent_radii() -> NDArray[np.float64]:
-    """Covalent radii in Angstrom, by atomic number (Cordero et al., Dalton Trans. 2008, 2832)."""
-    from ase.data import covalent_radii as radii
-
-    return np.asarray(radii)
 
 
 def colour(number: int) -> str:

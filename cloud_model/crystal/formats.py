@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from cloud_model.crystal.ase_files import DATABASE, TRAJECTORY, read_database, read_trajectory
-from cloud_model.crystal.cif import read_cif
+from cloud_model.crystal.cif import crystal_blocks, read_block
 from cloud_model.crystal.json_documents import read_json
 from cloud_model.crystal.reading import Reading
 from cloud_model.crystal.text_formats import (
@@ -74,7 +74,8 @@ class Format(NamedTuple):
 
 
 def _read_cif(content: bytes, label: str) -> Iterator[Reading]:
-    yield partial(read_cif, content.decode(errors="replace"))
+    for block in crystal_blocks(content.decode("utf-8-sig", errors="replace"), label):
+        yield partial(read_block, block)
 
 
 def _holds(*patterns: str) -> Callable[[str], bool]:
@@ -85,7 +86,7 @@ def _holds(*patterns: str) -> Callable[[str], bool]:
 _VASP = r"POSCAR|CONTCAR|CENTCAR|CHGCAR|CHG$|LOCPOT|AECCAR|ELFCAR|PARCHG|\.vasp$|\.poscar$"
 
 FORMATS = (
-    Format("CIF", "*.cif, *.mcif", r"\.m?cif$", _holds(r"^[ \t]*_atom_site_fract_x\s"), _read_cif,
+    Format("CIF", "*.cif, *.mcif", r"\.m?cif$", _holds(r"^[ \t]*_atom_site[_.]fract_x\s"), _read_cif,
            "this package", _has_blocks),
     Format("XYZ", "*.xyz, *.extxyz", r"\.(ext)?xyz$", is_xyz, read_xyz, "ASE", _always),
     Format("ASE trajectory", "*.traj", r"\.traj$", _never, read_trajectory, "ASE", _always),

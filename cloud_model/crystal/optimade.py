@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cloud_model.crystal.conversions import disordered
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
+from cloud_model.crystal.occupancies import sole_element
 from cloud_model.errors import CrystalError
 
 
@@ -27,12 +27,8 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         if (attributes.get("nperiodic_dimensions") or 3) != 3:
             raise CrystalError(label, "is not periodic in three dimensions", "CLOUD describes bulk crystals.")
         kinds = {kind["name"]: kind for kind in attributes["species"]}
-        occupied = [kinds[site]["chemical_symbols"] for site in attributes["species_at_sites"]]
-        if any(len(symbols) != 1 or symbols[0] in ("X", "vacancy") for symbols in occupied):
-            raise disordered(label)
-        if any(min(kind["concentration"]) < 1 for kind in kinds.values()):
-            raise disordered(label)
-        numbers = np.array([ATOMIC_NUMBERS[symbols[0]] for symbols in occupied])
+        elements = {name: _element(kind, label) for name, kind in kinds.items()}
+        numbers = np.array([elements[site] for site in attributes["species_at_sites"]])
         lattice = np.array(attributes["lattice_vectors"], dtype=float).reshape(3, 3)
         cartesian = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(len(numbers), 3)
         return Crystal(lattice, np.linalg.solve(lattice.T, cartesian.T).T, numbers, label)
@@ -42,3 +38,12 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         raise CrystalError(
             label, f"lacks or garbles an attribute ({error!r})", "Tell its provider."
         ) from None
+
+
+def _element(kind: Mapping[str, Any], label: str) -> int:
+    """Element of an OPTIMADE species; vacancies have a concentration too."""
+    shares = list(zip(kind["chemical_symbols"], kind["concentration"], strict=True))
+    atoms = [
+        (ATOMIC_NUMBERS[symbol], float(amount)) for symbol, amount in shares if symbol not in ("X", "vacancy")
+    ]
+    return sole_element(atoms, label)

@@ -13,8 +13,9 @@ from io import StringIO
 from itertools import takewhile
 from typing import Any
 
-from cloud_model.crystal.conversions import disordered, from_ase, from_pymatgen
+from cloud_model.crystal.conversions import from_ase, from_pymatgen
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.occupancies import sole_element
 from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
 from cloud_model.errors import CrystalError
 
@@ -163,8 +164,10 @@ def _read_res(lines: Sequence[str], label: str) -> Crystal:
     if "CELL" not in records or not atoms or max(int(row[1][:9]) for row in atoms) > len(elements):
         raise CrystalError(label, "it lacks a cell, atoms or their elements", "Check that it is complete.")
     check_number_of_atoms(len(atoms), label)
-    if any(float(row[5]) not in {1, 1 + _FIXED} for row in atoms if len(row) > 5):
-        raise disordered(label)
+    for row in atoms:
+        if len(row) > 5:
+            occupancy = float(row[5])
+            sole_element([(0, occupancy - _FIXED if occupancy >= _FIXED else occupancy)], label)
     cell = cellpar_to_cell([float(word) for word in records["CELL"][1:7]])
     symbols = [elements[int(row[1]) - 1].capitalize() for row in atoms]
     positions = _floats(row[2:5] for row in atoms)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.element_data import colour, covalent_radii
-from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.crystal.element_data import colour
+from cloud_model.crystal.elements import COVALENT_RADII, SYMBOLS
 from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR
 from cloud_model.physics.debye import R
 from cloud_model.web.analysis import Analysis
@@ -104,7 +104,7 @@ def _with_images(crystal: Crystal) -> tuple[Array, NDArray[np.int64]]:
 def _spheres(centres: Array, number: int) -> dict[str, Any]:
     """All atoms of an element as one mesh."""
     points, triangles = _sphere()
-    vertices = (centres[:, None] + _RADIUS * covalent_radii()[number] * points).reshape(-1, 3)
+    vertices = (centres[:, None] + _RADIUS * COVALENT_RADII[number - 1] * points).reshape(-1, 3)
     faces = (triangles + len(points) * np.arange(len(centres))[:, None, None]).reshape(-1, 3)
     return {
         "type": "mesh3d",

@@ -149,7 +149,7 @@ def test_rounded_thirds_are_on_the_axis():
     assert np.allclose(read_cif(rounded).positions, read_cif(text).positions)
 
 
-def test_a_space_group_that_is_only_named_is_left_to_pymatgen():
+def test_a_space_group_that_is_only_named_is_applied():
     crystal = read_cif(CALCITE)
     assert crystal.formula == "C6O18Ca6"
     assert Scope.from_crystal(crystal).space_group == 167
@@ -193,7 +193,7 @@ def test_partial_occupancies_are_disorder(text):
          "it states several space groups: 1, 225"),
         (SALT.replace("'P 1'", "'F m -3 m'").replace("Tables_number 1", "Tables_number 225"),
          "its 1 symmetry operations are not those of space group 225"),
-        (SALT.replace("'Na4 Cl4'", "'Na4 Cl4 O1'"), "its formula is Na4 Cl4 O1"),
+        (SALT.replace("'Na4 Cl4'", "'Na4 Cl4 O1'"), "its formula is Na4 Cl4 O"),
         (SALT.replace("_cell_length_a 5.64(2)", "_cell_length_a 0"), "no cell"),
         (SALT.replace("Na4 0 .5 .5", "Na4 0 0 0"), "closer than 0.1"),
         (SALT.replace("Na+ Na1 0 0 0", "Xx Xx1 0 0 0"), "Xx|not an element"),

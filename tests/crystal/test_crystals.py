@@ -87,7 +87,7 @@ def test_left_handed_cells_are_fine():
         lambda: Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]]),
         lambda: Structure(Lattice.cubic(3), [{"Fe": 0.9}], [[0, 0, 0]]),
         lambda: Structure(Lattice.cubic(3), [{"Fe": 0.9}], [[0, 0, 0]]).as_dict(),
-        lambda: Structure(Lattice.cubic(3), [{"Fe2+": 0.5, "Fe3+": 0.5}], [[0, 0, 0]]),
+        lambda: Structure(Lattice.cubic(3), [{"Fe2+": 0.5, "Fe3+": 0.4}], [[0, 0, 0]]),
         lambda: Atoms("Fe", cell=[3, 3, 3], pbc=True, info={"occupancy": {"0": {"Fe": 0.5, "Ni": 0.5}}}),
         lambda: Atoms("Fe", cell=[3, 3, 3], pbc=True, info={"occupancy": {"0": {"Fe": 0.9}}}),
     ],
@@ -95,6 +95,41 @@ def test_left_handed_cells_are_fine():
 def test_disorder_is_refused_with_a_remedy(make):
     with pytest.raises(DisorderedCrystalError, match="OrderDisorderedStructureTransformation"):
         from_object(make())
+
+
+def with_occupancy(amount):
+    """One crystal of each carrier, its atom with this occupancy."""
+    structure = Structure(Lattice.cubic(3), ["Fe"], [[0, 0, 0]]).as_dict()
+    structure["sites"][0]["species"][0]["occu"] = amount
+    atoms = Atoms("Fe", cell=[3, 3, 3], pbc=True)
+    atoms.info["occupancy"] = {"0": {"Fe": amount}}
+    of_arrays = Atoms("Fe", cell=[3, 3, 3], pbc=True)
+    of_arrays.set_array("occupancy", np.array([amount]))
+    made = [structure, atoms, of_arrays]
+    return made if amount > 1 else [*made, Structure(Lattice.cubic(3), [{"Fe": amount}], [[0, 0, 0]])]
+
+
+@pytest.mark.parametrize("amount", [0.999, 0.9999, 0.99999999, 1, 1.001])
+def test_occupancies_that_round_to_one_are_one(amount):
+    for crystal in with_occupancy(amount):
+        assert from_object(crystal).numbers.tolist() == [26]
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason"), [(0.99, "partly occupied"), (2, "occupancy above 1, namely 2")]
+)
+def test_other_occupancies_are_not(amount, reason):
+    for crystal in with_occupancy(amount):
+        with pytest.raises(CrystalError, match=reason):
+            from_object(crystal)
+
+
+def test_valences_and_isotopes_of_one_element_share_a_site():
+    mixed = Structure(
+        Lattice.cubic(4), [{"Fe2+": 0.333, "Fe3+": 0.667}, {"H": 0.5, "D": 0.5}], [[0] * 3, [0.5] * 3]
+    )
+    assert from_object(mixed).numbers.tolist() == [26, 1]
+    assert from_object(mixed.as_dict()).numbers.tolist() == [26, 1]
 
 
 @pytest.mark.parametrize(

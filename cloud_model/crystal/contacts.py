@@ -1,0 +1,130 @@
+"""The closest two atoms of a crystal, by the radii of their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud_model.crystal.elements import COVALENT_RADII
+
+Array = NDArray[np.float64]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Array]  # of atoms, and their squared distances
+
+_RADII = np.array((0.0, *COVALENT_RADII))
+_MANY = 300  # atoms from which a tree is faster than comparing all pairs
+
+
+class Contact(NamedTuple):
+    """Two atoms close to each other.
+
+    Attributes
+    ----------
+    distance : float
+        In Angstrom.
+    share : float
+        Distance over the sum of the covalent radii.
+    elements : tuple of int
+        Atomic numbers.
+    """
+
+    distance: float
+    share: float
+    elements: tuple[int, int]
+
+
+FAR = Contact(np.inf, np.inf, (0, 0))
+"""Of a crystal without such atoms."""
+
+
+def closest_contact(
+    lattice: Array, positions: Array, numbers: NDArray[np.int64], heights: Sequence[float], share: float
+) -> Contact:
+    """Find the two atoms, images in other cells included, that are closest for their covalent radii.
+
+    Parameters
+    ----------
+    lattice : array of float (3, 3)
+        Lattice vectors in rows, in Angstrom.
+    positions : array of float (n, 3)
+        Fractional coordinates.
+    numbers : array of int (n,)
+        Atomic numbers.
+    heights : sequence of 3 float
+        Distances between opposite faces of the cell in Angstrom.
+    share : float
+        Of the sum of the radii up to which they are looked for.
+
+    Returns
+    -------
+    Contact
+        ``FAR`` if there is none.
+    """
+    radii = _RADII[numbers]
+    reach = 2 * share * float(radii.max())
+    if len(numbers) > _MANY:
+        first, second, squares = _pairs_of_tree(lattice, positions, heights, reach)
+    else:
+        first, second, squares = _all_pairs(lattice, positions, heights, reach)
+    if not len(squares):
+        return FAR
+    shares = squares / (radii[first] + radii[second]) ** 2
+    best = int(shares.argmin())
+    if shares[best] > share**2:
+        return FAR
+    elements = int(numbers[first[best]]), int(numbers[second[best]])
+    return Contact(sqrt(squares[best]), sqrt(shares[best]), elements)
+
+
+def _all_pairs(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:
+    first, second = _indices(len(positions))
+    offsets = positions[first] - positions[second]
+    offsets -= np.rint(offsets)  # at most half a cell, so that images within reach are this many cells away
+    cells = _cells(*(int(reach / height + 0.5) for height in heights))
+    squares = _squares((offsets @ lattice)[:, None] + cells @ lattice).min(axis=1)
+    if any(height <= reach for height in heights):
+        cells = _cells(*(int(reach / height) for height in heights))
+        own = _squares(cells[cells.any(axis=1)] @ lattice).min()
+        atoms = np.arange(len(positions))
+        first, second = np.concatenate([first, atoms]), np.concatenate([second, atoms])
+        squares = np.concatenate([squares, np.full(len(atoms), own)])
+    return first, second, squares
+
+
+def _pairs_of_tree(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:
+    from scipy.spatial import cKDTree
+
+    n = len(positions)
+    places = (positions - np.floor(positions)) @ lattice
+    cells = _cells(*(int(reach / height + 1) for height in heights))
+    images = ((cells @ lattice)[:, None] + places).reshape(-1, 3)
+    near = (
+        ((images >= places.min(axis=0) - reach) & (images <= places.max(axis=0) + reach))
+        .all(axis=1)
+        .nonzero()[0]
+    )
+    pairs = cKDTree(places).sparse_distance_matrix(cKDTree(images[near]), reach, output_type="ndarray")
+    first, second = pairs["i"], near[pairs["j"]]
+    others = second != first + n * int(np.flatnonzero(~cells.any(axis=1))[0])
+    return first[others], second[others] % n, pairs["v"][others] ** 2
+
+
+def _squares(vectors: Array) -> Array:
+    return np.einsum("...i,...i", vectors, vectors)
+
+
+@lru_cache(maxsize=64)
+def _indices(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each pair of n once."""
+    first, second = np.triu_indices(n, 1)
+    return first, second
+
+
+@lru_cache(maxsize=64)
+def _cells(*most: int) -> Array:
+    return np.array(list(product(*(range(-n, n + 1) for n in most))), dtype=float)
