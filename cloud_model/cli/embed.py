@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cloud_model.cli import options
-from cloud_model.cli.inputs import Report, chunks
+from cloud_model.cli import options, shards
+from cloud_model.cli.inputs import Report, Source, chunks
 from cloud_model.errors import BatchError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cloud_model.cli.shards import Sharding
     from cloud_model.model import CloudModel, Pooling
 
 Batch = tuple[list[str], "NDArray[np.float32]"]
@@ -27,7 +29,6 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
 @click.option(
     "-o",
     "--output",
-    required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to write: .parquet, .csv or .npz.",
 )
@@ -39,7 +40,14 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
     help="Mean over all tokens, over the atoms, or the first token.",
 )
 @options.model
-def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | None) -> int:
+@shards.options
+def embed(
+    inputs: Sequence[str],
+    output: Path | None,
+    pooling: Pooling,
+    model: str | None,
+    sharding: Sharding | None,
+) -> int:
     """Write embeddings of crystals to a file.
 
     Parquet and CSV have the columns 'input', 'e0', 'e1', ...; NPZ the arrays 'input' and 'embedding'. Crystals
@@ -49,13 +57,21 @@ def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | No
     Examples:
       cloud embed structures/ -o embeddings.parquet
       cloud embed *.cif -o embeddings.npz --pooling atoms
+      cloud embed structures/ --shards embeddings --jobs 8
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
+    if (output is None) == (sharding is None):
+        raise click.UsageError("Give a file with --output, or a folder with --shards.")
+    if sharding is not None:
+        options.load(model)  # before work begins
+        work = partial(_write_shard, pooling=pooling, model=model)
+        return shards.write_shards(sharding, inputs, ".parquet", work)
+    assert output is not None  # noqa: S101
     if output.suffix not in _WRITERS:
         raise click.BadParameter(f"{output.suffix!r} is none of {', '.join(_WRITERS)}", param_hint="--output")
     report = Report()
-    batches = _batches(options.load(model), inputs, pooling, report)
+    batches = _batches(options.load(model), chunks(inputs, prints=False), pooling, report)
     unfinished = output.with_name(f".{output.name}.unfinished")
     try:
         _WRITERS[output.suffix](unfinished, batches)
@@ -65,8 +81,16 @@ def embed(inputs: Sequence[str], output: Path, pooling: Pooling, model: str | No
     return report.exit_code
 
 
-def _batches(model: CloudModel, inputs: Sequence[str], pooling: Pooling, report: Report) -> Iterator[Batch]:
-    for sources in chunks(inputs, prints=False):
+def _write_shard(
+    portions: Iterable[list[Source]], path: Path, report: Report, *, pooling: Pooling, model: str | None
+) -> None:
+    _write_parquet(path, _batches(options.load(model), portions, pooling, report))
+
+
+def _batches(
+    model: CloudModel, portions: Iterable[list[Source]], pooling: Pooling, report: Report
+) -> Iterator[Batch]:
+    for sources in portions:
         try:
             vectors = model.embed([source.crystal for source in sources], pooling)
         except BatchError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from glob import glob, has_magic
 from itertools import islice, starmap
 from pathlib import Path
@@ -37,17 +36,45 @@ class Source(NamedTuple):
     crystal: Crystal | CloudError | str
 
 
-class Report:
-    """Names each failed input on standard error, and knows the exit code."""
+class File(NamedTuple):
+    """A file of crystals that is not read yet, and which of them are asked for."""
 
-    def __init__(self) -> None:
+    path: Path
+    selection: Selection
+
+
+class Report:
+    """Names each failed input on standard error, and knows the exit code.
+
+    Parameters
+    ----------
+    silent : bool
+        Keep the lines for `merge` instead.
+    """
+
+    def __init__(self, silent: bool = False) -> None:
         self.exit_code = 0
+        self.lines: list[str] = []
+        self._silent = silent
 
     def failed(self, source: Source, reason: object) -> None:
         """Report one input."""
         text = str(reason)
-        click.echo(text if text.startswith(source.name) else f"{source.name}: {text}", err=True)
+        self.say(text if text.startswith(source.name) else f"{source.name}: {text}")
         self.exit_code = 1
+
+    def say(self, line: str) -> None:
+        """Print a line on standard error."""
+        if self._silent:
+            self.lines.append(line)
+        else:
+            click.echo(line, err=True)
+
+    def merge(self, other: Report) -> None:
+        """Report what another one kept."""
+        for line in other.lines:
+            self.say(line)
+        self.exit_code = max(self.exit_code, other.exit_code)
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -67,7 +94,7 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
     empty = True
     hidden = True if prints and sys.stdout.isatty() else None  # None: if standard error is no terminal
     with tqdm(unit=" crystals", disable=hidden, leave=False, delay=2) as bar:
-        for chunk in batched(_sources(arguments), CHUNK):
+        for chunk in batched(read(unread(arguments)), CHUNK):
             empty = False
             yield chunk
             bar.update(len(chunk))
@@ -75,18 +102,41 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
         raise click.UsageError("no files found")
 
 
-def _sources(arguments: Iterable[str]) -> Iterator[Source]:
-    from cloud_model.crystal.files import split_selection
+def unread(arguments: Iterable[str]) -> Iterator[Source | File]:
+    """What arguments name, without reading files of crystals."""
+    from cloud_model.crystal.files import read_bytes, split_selection
+    from cloud_model.errors import CrystalError
 
     for argument in arguments:
         if argument == "-":
             yield from _standard_input()
-        elif "|" in argument and not os.path.lexists(argument):
+            continue
+        if "|" in argument and not os.path.lexists(argument):
             yield Source(argument, argument)
+            continue
+        name, selection = split_selection(argument)
+        for path in _paths(name):
+            shown = click.format_filename(path)
+            try:
+                text = read_bytes(path, shown).decode(errors="replace") if path.suffix == ".scope" else None
+            except CrystalError:  # which reading it as a crystal reports
+                text = None
+            if text is None:
+                yield File(path, selection)
+            else:
+                yield from _lines(shown, text)
+
+
+def read(items: Iterable[Source | File]) -> Iterator[Source]:
+    """Crystals of what `unread` gives."""
+    from cloud_model.crystal.files import read_crystals
+
+    for item in items:
+        if isinstance(item, Source):
+            yield item
         else:
-            name, selection = split_selection(argument)
-            for path in _paths(name):
-                yield from _file(path, selection)
+            name = click.format_filename(item.path)
+            yield from starmap(Source, read_crystals(item.path, name, item.selection))
 
 
 def _paths(argument: str) -> list[Path]:
@@ -101,18 +151,6 @@ def _paths(argument: str) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if not os.path.isdir(entry))  # noqa: PTH112
     except OSError:  # which reading it reports
         return [path]
-
-
-def _file(path: Path, selection: Selection) -> Iterator[Source]:
-    from cloud_model.crystal.files import read_bytes, read_crystals
-    from cloud_model.errors import CrystalError
-
-    name = click.format_filename(path)
-    if path.suffix == ".scope":
-        with suppress(CrystalError):  # which reading it as a crystal reports
-            yield from _lines(name, read_bytes(path, name).decode(errors="replace"))
-            return
-    yield from starmap(Source, read_crystals(path, name, selection))
 
 
 def _standard_input() -> Iterator[Source]:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -24,23 +24,23 @@ Record = Mapping[str, Any]
 _FILE_WIDTH = 160
 
 
-def print_json(records: Iterable[Record]) -> None:
+def print_json(records: Iterable[Record], file: IO[str] | None = None) -> None:
     """Print one list, an object a line; missing numbers are null."""
     separator = "["
     for record in records:
-        click.echo(f"{separator}\n{json.dumps(_without_nan(record))}", nl=False)
+        click.echo(f"{separator}\n{json.dumps(_without_nan(record))}", file, nl=False)
         separator = ","
-    click.echo("[]" if separator == "[" else "\n]")
+    click.echo("[]" if separator == "[" else "\n]", file)
 
 
-def print_csv(records: Iterable[Record]) -> None:
+def print_csv(records: Iterable[Record], file: IO[str] | None = None) -> None:
     """Print a header and a line a record; missing numbers are empty."""
     header: Sequence[str] = ()
     for record in records:
         if not header:
             header = list(record)
-            _echo_row(header)
-        _echo_row(_without_nan(record).values())
+            _echo_row(header, file)
+        _echo_row(_without_nan(record).values(), file)
 
 
 def console() -> Console:
@@ -76,10 +76,10 @@ def print_markdown(text: str) -> None:
     console().print(Markdown(text))
 
 
-def _echo_row(values: Iterable[Any]) -> None:
+def _echo_row(values: Iterable[Any], file: IO[str] | None) -> None:
     line = io.StringIO()
     csv.writer(line).writerow(values)  # quotes names that hold what ends its lines
-    click.echo(line.getvalue().removesuffix("\r\n"))
+    click.echo(line.getvalue().removesuffix("\r\n"), file)
 
 
 def _without_nan(value: Any) -> Any:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from math import isnan, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloud_model.cli import options
-from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
+from cloud_model.cli import options, shards
+from cloud_model.cli.inputs import CHUNK, Report, Source, batched, chunks
 from cloud_model.cli.output import console, print_csv, print_json
 from cloud_model.errors import CloudError, CloudWarning
 
 if TYPE_CHECKING:
+    from cloud_model.cli.shards import Sharding
     from cloud_model.model import CloudModel
     from cloud_model.scope.string import Scope
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 @options.temperatures
 @options.model
 @options.output_format
+@shards.options
 def predict(
     inputs: Sequence[str],
     properties: Sequence[str],
@@ -33,6 +37,7 @@ def predict(
     temperatures: Sequence[float],
     model: str | None,
     output_format: str,
+    sharding: Sharding | None,
 ) -> int:
     """Predict properties of crystals.
 
@@ -49,13 +54,19 @@ def predict(
       cloud predict *.cif -p band_gap -p bulk_modulus
       cloud predict MgO.cif -p heat_capacity_per_atom -T 100 -T 300 --format json
       cloud predict - < POSCAR
+      cloud predict structures/ --shards predictions --jobs 8
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
     loaded = options.load(model)
     report = Report()
     names = properties or list(loaded.properties)
-    records = _records(loaded, inputs, names, temperatures or [300.0], report)
+    asked = temperatures or [300.0]
+    if sharding is not None:
+        suffix = ".json" if output_format == "json" else ".csv"
+        work = partial(_write_shard, model=model, names=list(names), temperatures=list(asked))
+        return shards.write_shards(sharding, inputs, suffix, work)
+    records = _records(loaded, chunks(inputs), names, asked, report)
     if output_format == "json":
         print_json(records)
     elif output_format == "csv":
@@ -65,9 +76,26 @@ def predict(
     return report.exit_code
 
 
+def _write_shard(
+    portions: Iterable[list[Source]],
+    path: Path,
+    report: Report,
+    *,
+    model: str | None,
+    names: Sequence[str],
+    temperatures: Sequence[float],
+) -> None:
+    records = _records(options.load(model), portions, names, temperatures, report)
+    with path.open("w", encoding="utf-8") as file:
+        if path.suffix == ".json":
+            print_json(records, file)
+        else:
+            print_csv((row for record in records for row in _rows(record)), file)
+
+
 def _records(
     model: CloudModel,
-    inputs: Sequence[str],
+    portions: Iterable[list[Source]],
     names: Sequence[str],
     temperatures: Sequence[float],
     report: Report,
@@ -76,7 +104,7 @@ def _records(
     missing: dict[str, Any] = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
     if model.checkpoint.config.domain:
         missing["out_of_domain"] = None
-    for sources in chunks(inputs):
+    for sources in portions:
         scopes = model.scopes([source.crystal for source in sources])  # read once for all temperatures
         described = [scope for scope in scopes if not isinstance(scope, CloudError)]
         tables = [_predict(model, described, names, temperature) for temperature in temperatures]
@@ -92,7 +120,7 @@ def _records(
             if error:
                 report.failed(source, error)
             elif rows[0].get("out_of_domain"):
-                click.echo(f"{source.name}: out of the domain of training, so not to be trusted", err=True)
+                report.say(f"{source.name}: out of the domain of training, so not to be trusted")
             yield {"input": source.name, **read, **_over_temperature(temperatures, rows)}
 
 

@@ -1,0 +1,219 @@
+"""Many crystals in several processes, on one machine or a cluster: a file of results for each shard of inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from cloud_model.atomic import write_atomically
+from cloud_model.cli.inputs import CHUNK, File, Report, Source, batched, read, unread
+from cloud_model.errors import ArgumentError, DataError
+
+Backend = Literal["loky", "dask", "ray"]
+Work = Callable[[Iterator[list[Source]], Path, Report], None]
+"""Writes the results of portions of crystals to a file, and reports those that failed."""
+
+TRIES = 3  # without a single shard finished, after which the work is given up
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """Where results go and who computes them.
+
+    Attributes
+    ----------
+    folder : Path
+        Receives ``part-<number>-<digest of inputs and options>``; those that are there are not computed again.
+    jobs : int
+        Processes of this machine, -1 for one a core.
+    backend : {'loky', 'dask', 'ray'}
+        What runs them, as in joblib.
+    scheduler : str, optional
+        Address of a running Dask cluster.
+    """
+
+    folder: Path
+    jobs: int
+    backend: Backend
+    scheduler: str | None
+
+    def __post_init__(self) -> None:
+        if self.scheduler and self.backend != "dask":
+            raise click.UsageError("--scheduler is the address of a Dask cluster: add --backend dask.")
+        if self.jobs == 0:
+            raise click.BadParameter("0 is no number of processes", param_hint="--jobs")
+
+    @property
+    def in_this_process(self) -> bool:
+        """Whether no other process takes part."""
+        return self.backend == "loky" and self.jobs == 1
+
+
+def options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of `Sharding`, which the command receives as ``sharding``, None without ``--shards``."""
+
+    def run(
+        shards: Path | None, jobs: int | None, backend: Backend, scheduler: str | None, **others: Any
+    ) -> int:
+        if shards is None and (jobs is not None or backend != "loky" or scheduler):
+            raise click.UsageError(
+                "--jobs, --backend and --scheduler need --shards, a folder for the results."
+            )
+        sharding = (
+            None if shards is None else Sharding(shards, 1 if jobs is None else jobs, backend, scheduler)
+        )
+        return command(sharding=sharding, **others)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in (
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Running Dask cluster; without it one starts on this machine.",
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice(["loky", "dask", "ray"]),
+            default="loky",
+            show_default=True,
+            help="What runs the processes.",
+        ),
+        click.option("--jobs", type=int, help="Processes, -1 for one a core; default 1."),
+        click.option(
+            "--shards",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder for results, a file for each 512 inputs. Those that are there are not computed again.",
+        ),
+    ):
+        run = option(run)
+    return run
+
+
+def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: Work) -> int:
+    """Divide crystals into shards, and write the results of those that are not there yet.
+
+    Neither crystals nor results pass through this process. A process that dies costs the shards it worked on,
+    which are computed again.
+
+    Parameters
+    ----------
+    sharding : Sharding
+        Where to, and by whom.
+    inputs : sequence of str
+        Arguments of the command.
+    suffix : str
+        Of the files.
+    work : partial
+        Of a function of a module; its arguments tell these results from others.
+
+    Returns
+    -------
+    int
+        The exit code: 1 if crystals failed.
+
+    Raises
+    ------
+    ArgumentError
+        If the folder holds results of other inputs or options.
+    DataError
+        If processes die again and again.
+    """
+    if "-" in inputs:
+        raise click.UsageError("--shards reads files, not standard input.")
+    sharding.folder.mkdir(parents=True, exist_ok=True)
+    report = Report()
+    failed_tries = 0
+    with ExitStack() as stack:
+        parallel, lost = _parallel(sharding, stack)
+        while failed_tries < TRIES:
+            finished = 0
+            try:
+                for shard in parallel(_tasks(sharding, inputs, suffix, work)):
+                    finished += 1
+                    report.merge(shard)
+                return report.exit_code
+            except lost:
+                failed_tries = 0 if finished else failed_tries + 1
+    raise DataError(
+        "a process",
+        f"ended {TRIES} times before its crystals were done, for lack of memory or by a signal",
+        "Use fewer processes; what is done is kept.",
+    )
+
+
+def _parallel(
+    sharding: Sharding, stack: ExitStack
+) -> tuple[Callable[[Iterator[Any]], Iterator[Report]], tuple[type[Exception], ...]]:
+    """What runs tasks and yields their results as they come, and the errors that mean that a process was lost."""
+    import joblib
+
+    lost: tuple[type[Exception], ...] = (BrokenExecutor,)
+    jobs: int | None = sharding.jobs
+    if sharding.backend == "dask":
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError:
+            raise _missing("dask", "distributed") from None
+        lost += (KilledWorker,)
+        workers = os.cpu_count() if sharding.jobs < 0 else sharding.jobs
+        local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        stack.enter_context(Client(sharding.scheduler, **({} if sharding.scheduler else local)))  # type: ignore[no-untyped-call]
+        jobs = -1
+    elif sharding.backend == "ray":
+        try:
+            from ray.util.joblib import register_ray
+        except ImportError:
+            raise _missing("ray", "ray") from None
+        register_ray()
+    stack.enter_context(joblib.parallel_config(backend=sharding.backend, n_jobs=jobs))
+
+    def run(tasks: Iterator[Any]) -> Iterator[Report]:
+        return iter(joblib.Parallel(batch_size=1, return_as="generator_unordered")(tasks))
+
+    return run, lost
+
+
+def _tasks(sharding: Sharding, inputs: Sequence[str], suffix: str, work: Work) -> Iterator[Any]:
+    from joblib import delayed
+
+    options = repr(work.keywords) if isinstance(work, partial) else ""
+    for number, items in enumerate(batched(unread(inputs), CHUNK)):
+        digest = hashlib.sha256(repr((options, items)).encode()).hexdigest()
+        path = sharding.folder / f"part-{number:05d}-{digest[:8]}{suffix}"
+        others = [found for found in sharding.folder.glob(f"part-{number:05d}-*") if found != path]
+        if others:
+            raise ArgumentError(
+                str(sharding.folder),
+                f"holds results of other crystals or options ({others[0].name})",
+                "Give another folder.",
+            )
+        if not path.exists():
+            yield delayed(_write_shard)(work, items, path, not sharding.in_this_process)
+
+
+def _write_shard(work: Work, items: Sequence[Source | File], path: Path, one_thread: bool) -> Report:
+    """Write a shard. Processes side by side have a thread each."""
+    if one_thread:
+        os.environ["OMP_NUM_THREADS"] = "1"  # which torch reads when it is imported
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
+    report = Report(silent=True)
+    write_atomically(path, lambda unfinished: work(batched(read(items), CHUNK), unfinished, report))
+    return report
+
+
+def _missing(backend: str, package: str) -> ArgumentError:
+    return ArgumentError(
+        f"backend {backend!r}", f"needs the package {package!r}", f"Install it: pip install {package}"
+    )
