@@ -6,8 +6,8 @@ takes crystals of the Materials Project over the whole range of stability whose 
 twentieth, so that no training or pretraining string has it, and their distances from the hull of 2018 by density
 functional theory. A crystal is compared with all phases but itself, so the distance of one on the hull is negative.
 The retrospective test takes the known ternary phases of some systems, none of whose compositions were trained on, out
-of the references and the prototypes, and screens these systems. Writes ``results/stability.json`` and ``.md``; the trees,
-which do not depend on the checkpoint, are fitted with ``--trees`` and otherwise kept.
+of the references and the prototypes, and screens these systems. Writes ``results/stability.json`` and ``.md``; the
+trees, which do not depend on the checkpoint, are fitted with ``--trees`` and otherwise kept.
 """
 
 from __future__ import annotations
@@ -318,8 +318,8 @@ def report(result: dict[str, Any]) -> str:
         ),
         "",
         "**Do known phases come back?** All ternary phases of a system were taken out of the references and of the "
-        f"prototypes; all other prototypes of up to {MAX_SITES} sites were decorated and ranked. A phase whose prototype "
-        "no other system has cannot come back.",
+        f"prototypes; all other prototypes of up to {MAX_SITES} sites were decorated and ranked. A phase whose "
+        "prototype no other system has cannot come back.",
         "",
         "| system | candidates | phase held out | rank | rank of its formula | probability |",
         "|---|---|---|---|---|---|",

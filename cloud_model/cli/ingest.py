@@ -34,12 +34,14 @@ from cloud_model.scope.description import Dialect
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_SYMPREC,
     show_default=True,
-    help="Tolerance of symmetry, Angstrom.",
+    help="Tolerance of the symmetry search (Angstrom).",
 )
 @click.option(
-    "--column", default="scope", show_default=True, help="Of the strings in CSV and Parquet tables."
+    "--column", default="scope", show_default=True, help="Column of SCOPE strings in CSV and Parquet tables."
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Number of processes; -1 for one per core."
+)
 @options.model_option("Checkpoint whose vocabulary the strings are compared with.")
 def ingest(
     sources: tuple[str, ...],

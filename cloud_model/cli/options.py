@@ -41,7 +41,7 @@ def precision(precisions: Sequence[str]) -> _Decorator:
         type=click.Choice(["auto", *precisions]),
         default="auto",
         show_default=True,
-        help="Of matrix products; auto is the fastest on this machine.",
+        help="Precision of matrix products; auto takes the fastest on this machine.",
     )
 
 
@@ -53,13 +53,18 @@ properties = click.option(
     "properties",
     multiple=True,
     metavar="NAME",
-    help="Only this one; may be repeated.",
+    help="Only this property; may be repeated; the default is named above.",
     shell_complete=_complete_properties,
 )
 temperatures = click.option(
-    "-T", "--temperature", "temperatures", type=float, multiple=True, help="Temperature, K; may be repeated."
+    "-T",
+    "--temperature",
+    "temperatures",
+    type=float,
+    multiple=True,
+    help="Temperature (K); may be repeated; the default is named above.",
 )
-model = model_option("Name or directory of a checkpoint; see 'cloud models'.")
+model = model_option("Name or directory of a checkpoint; default: cloud-mini.")
 output_format = click.option(
     "-f",
     "--format",
@@ -67,7 +72,7 @@ output_format = click.option(
     type=click.Choice(["table", "json", "csv"]),
     default="table",
     show_default=True,
-    help="A table for people, or data for programs.",
+    help="Output: a table for people, or data for programs.",
 )
 
 

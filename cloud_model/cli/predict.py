@@ -45,8 +45,8 @@ def predict(
     against experiment. Of several crystals a table shows the common properties; --property and --all show others.
     JSON and CSV hold all properties, and what was read of each crystal.
 
-    Thermodynamic properties are those at 300 K, or at each --temperature. JSON, one list with an object a crystal,
-    then has lists of values; CSV and tables have a row for each temperature.
+    Thermodynamic properties are those at 300 K by default, or at each --temperature. JSON, one list with an object
+    a crystal, then has lists of values; CSV and tables have a row for each temperature.
 
     \b
     Examples:

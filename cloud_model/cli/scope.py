@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     type=click.Choice(["canonical", "sites", "reference"]),
     default="canonical",
     show_default=True,
-    help="How the string is written.",
+    help="Dialect of the string.",
 )
 @click.option(
     "--symprec",
     type=float,
     default=DEFAULT_SYMPREC,
     show_default=True,
-    help="Tolerance of symmetry, Angstrom.",
+    help="Tolerance of the symmetry search (Angstrom).",
 )
 @options.output_format
 @shards.options

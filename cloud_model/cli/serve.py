@@ -9,7 +9,9 @@ from cloud_model.cli import options
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to listen on."
+)
 @options.model
 def serve(host: str, port: int, model: str | None) -> None:
     """Open a page on which to try the model.

@@ -1,4 +1,4 @@
-"""Commands of the training layer."""
+"""Commands that train and evaluate checkpoints."""
 
 from __future__ import annotations
 
@@ -19,39 +19,61 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--structure-column", required=True, help="CIF text, path, SCOPE string or pymatgen JSON in each cell."
+    "--structure-column",
+    required=True,
+    help="Column of crystals: CIF text, paths, SCOPE strings or pymatgen JSON.",
 )
 @click.option("--target", "targets", multiple=True, help="Column of a scalar property; may be repeated.")
-@click.option("--unit", "units", multiple=True, help="Unit of each --target.")
-@click.option("--log/--no-log", default=None, help="Learn the logarithm; chosen by the skewness if left out.")
+@click.option(
+    "--unit", "units", multiple=True, help="Unit of each --target, in the same order; '' for a pure number."
+)
+@click.option(
+    "--log/--no-log",
+    default=None,
+    help="Learn the logarithm of the property; by default if the labels are positive and skewed.",
+)
 @click.option("--temperatures", help="Column of lists of temperatures in K.")
 @click.option("--heat-capacities", help="Column of lists of heat capacities in J/(mol-atom K).")
 @click.option(
     "--internal-energies", help="Column of lists of internal energies in J/mol-atom, zero point included."
 )
 @click.option("--split-column", help="Column that says train, validation or test.")
-@options.model_option("Checkpoint to start from; the default one if left out.")
+@options.model_option("Checkpoint to start from; default: cloud-mini.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Checkpoint directory.",
+    help="Directory for the new checkpoint.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Most passes over the table.")
-@click.option("--members", type=click.IntRange(1), help="Networks of the ensemble.")
-@click.option("--folds", type=click.IntRange(2), help="One in so many formulas validates a member.")
-@click.option("--patience", type=click.IntRange(1), help="Epochs without progress that end the training.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of the heads.")
+@click.option("--epochs", type=click.IntRange(1), help="Maximum number of passes over the table; default 40.")
+@click.option("--members", type=click.IntRange(1), help="Number of networks in the ensemble; default 3.")
 @click.option(
-    "--encoder-rate", type=click.FloatRange(0), help="Of the encoder over that of the heads; 0 freezes it."
+    "--folds",
+    type=click.IntRange(2),
+    help="Number of folds of the formulas, one of which validates each network; default 10.",
 )
 @click.option(
-    "--layer-decay", type=click.FloatRange(0, 1, min_open=True), help="Rate of a layer over that of the next."
+    "--patience", type=click.IntRange(1), help="Stop after so many epochs without progress; default 15."
 )
-@click.option("--spectra", type=click.IntRange(1), help="Debye spectra of each member.")
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Learning rate of the heads; default 0.001.",
+)
+@click.option(
+    "--encoder-rate",
+    type=click.FloatRange(0),
+    help="Learning rate of the encoder over that of the heads; 0 freezes it; default 0.5.",
+)
+@click.option(
+    "--layer-decay",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Learning rate of each encoder layer over that of the next; default 0.8.",
+)
+@click.option("--spectra", type=click.IntRange(1), help="Number of Debye spectra of each network; default 4.")
 @options.precision(["float32", "bfloat16"])
-@click.option("--seed", type=int, help="Of the first network.")
+@click.option("--seed", type=int, help="Seed of the first network; default 0.")
 def finetune(
     table: Path,
     structure_column: str,
@@ -66,7 +88,7 @@ def finetune(
     output: Path,
     **chosen: Any,
 ) -> None:
-    """Teach a checkpoint a new property.
+    """Fine-tune a checkpoint on a new property.
 
     The TABLE (CSV, Parquet or JSON lines) has a crystal and its labels in each row.
 
@@ -114,23 +136,38 @@ def finetune(
 @click.command()
 @click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--structure-column", required=True, help="CIF text, path, SCOPE string or pymatgen JSON in each cell."
+    "--structure-column",
+    required=True,
+    help="Column of crystals: CIF text, paths, SCOPE strings or pymatgen JSON.",
 )
 @click.option("--target", required=True, help="Column of labels.")
 @click.option("--property", "name", help="Property of the checkpoint, if its name is not that of the column.")
 @options.model_option(
-    "Checkpoint to judge, or to start from; the default, or for MatBench cloud-base, if left out."
+    "Checkpoint to evaluate or to start from; default: cloud-mini, for MatBench cloud-base."
 )
-@click.option("--split-column", help="Column whose rows 'test' are judged; all rows without it.")
-@click.option("--finetune", is_flag=True, help="Fine-tune in each fold and judge that.")
-@click.option("--unit", default="", help="Of a target that is fine-tuned.")
+@click.option("--split-column", help="Column that says which rows are 'test'; by default all rows are.")
 @click.option(
-    "--protocol", type=click.Choice(["formula", "matbench"]), default="formula", help="Folds of --finetune."
+    "--finetune",
+    is_flag=True,
+    help="Fine-tune in each fold, and evaluate the result on what the fold leaves out.",
 )
-@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
-@click.option("--members", type=click.IntRange(1), help="Networks of each fine-tuned ensemble.")
-@click.option("--epochs", type=click.IntRange(1), help="Of fine-tuning.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds and of fine-tuning.")
+@click.option("--unit", default="", help="Unit of the target; needed with --finetune.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["formula", "matbench"]),
+    default="formula",
+    help="How --finetune makes its folds: by formula, or as MatBench does.",
+)
+@click.option(
+    "--folds", type=click.IntRange(2), default=5, show_default=True, help="Number of folds of --finetune."
+)
+@click.option(
+    "--members", type=click.IntRange(1), help="Number of networks in each fine-tuned ensemble; default 3."
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Maximum number of passes over the training rows; default 40."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds and of fine-tuning.")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
 )
@@ -160,7 +197,7 @@ def evaluate(
     output: Path | None,
     output_format: str,
 ) -> None:
-    """Judge a checkpoint beside baselines.
+    """Evaluate a checkpoint against baselines.
 
     The TABLE (CSV, Parquet or JSON lines) has a crystal and its label in each row. The baselines are fitted to it in
     folds; with --finetune the checkpoint is, too.

@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 from cloud_model import Scope
 from cloud_model.cli import cloud
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
+from cloud_model.training.finetuning.ensemble import EnsembleSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NACL, SI = str(EXAMPLES / "NaCl.cif"), str(EXAMPLES / "Si.cif")
@@ -402,3 +403,21 @@ def test_completion(line, completions):
 def test_the_width_of_tables_in_a_pipe_can_be_set():
     environment = os.environ | {"COLUMNS": "40"}
     assert max(map(len, console("info", env=environment).stdout.decode().splitlines())) <= 40
+
+
+def test_help_names_the_defaults_of_fine_tuning():
+    text = " ".join(run("finetune", "--help").stdout.split())
+    settings = EnsembleSettings()
+    for option, value in {
+        "epochs": settings.epochs,
+        "members": settings.members,
+        "folds": settings.folds,
+        "patience": settings.patience,
+        "learning-rate": settings.learning_rate,
+        "encoder-rate": settings.encoder_rate,
+        "layer-decay": settings.layer_decay,
+        "spectra": settings.spectra,
+        "seed": settings.seed,
+    }.items():
+        told = text.partition(f"--{option} ")[2].partition(" --")[0]
+        assert f"default {value:g}" in told.rstrip("."), option
