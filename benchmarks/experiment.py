@@ -26,8 +26,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from cloud_model import CloudModel, Scope
+from cloud_model.display.plots import CLOUD_COLOUR, style
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "data" / "measured.csv"
@@ -42,6 +45,9 @@ COLUMNS = {
     "isobaric_heat_capacity_per_atom": "heat_capacity",
 }
 """Property -> column of the measured values."""
+
+LABELLED = 19.0
+"""Heat capacities, J/(mol-atom K), below which the figure names the crystals."""
 
 
 def compare(model: CloudModel, measured: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -104,6 +110,34 @@ def report(rows: dict[str, dict[str, Any]], name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def heat_capacity_figure(model: CloudModel, measured: pd.DataFrame) -> Figure:
+    """Predicted against measured heat capacities, with error bars."""
+    known = measured.dropna(subset=["heat_capacity"])
+    scopes = [Scope.from_orbits(*pair) for pair in zip(known["space_group"], known["orbits"], strict=True)]
+    name = max(set(model.properties) & {"heat_capacity_per_atom", "isobaric_heat_capacity_per_atom"}, key=len)
+    predicted = model.predict(scopes, name, temperature=298.15)
+    with style():
+        figure = Figure(figsize=(4.6, 4.2))
+        axes = figure.subplots()
+        axes.axline((15, 15), slope=1, color="0.6", linewidth=1)
+        axes.errorbar(
+            known["heat_capacity"],
+            predicted[name],
+            predicted[f"{name}_std"],
+            fmt="o",
+            markersize=4,
+            color=CLOUD_COLOUR,
+        )
+        for formula, x, y in zip(known["formula"], known["heat_capacity"], predicted[name], strict=True):
+            if x < LABELLED:  # above, points are too close for names
+                axes.annotate(formula, (x, y), xytext=(6, -9), textcoords="offset points", fontsize=8)
+        axes.set(
+            xlabel="Measured heat capacity (J/(mol-atom K))",
+            ylabel="Predicted heat capacity (J/(mol-atom K))",
+        )
+    return figure
+
+
 def main() -> None:
     """Compare, and write the results and the ratios of the checkpoint."""
     from cloud_model.checkpoints.registry import resolve
@@ -116,6 +150,9 @@ def main() -> None:
         config["properties"][name]["experiment_ratio"] = round(row["ratio"], 2)
     (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     if len(sys.argv) == 1:
+        with rc_context({"svg.hashsalt": "experiment"}):
+            figure = heat_capacity_figure(model, pd.read_csv(MEASURED))
+            figure.savefig(RESULTS / "experiment.svg", metadata={"Date": None})
         (RESULTS / "experiment.json").write_text(json.dumps(rows, indent=1) + "\n")
         (RESULTS / "experiment.md").write_text(report(rows, model.name))
     print(report(rows, model.name))
