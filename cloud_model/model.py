@@ -31,9 +31,11 @@ from cloud_model.errors import (
 from cloud_model.network.heads import atom_pool, mean_pool
 from cloud_model.network.predictor import run_batched, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import DebyeMixture, Spectra
-from cloud_model.physics.thermodynamics import QUANTITIES, Thermodynamics
-from cloud_model.properties.catalogue import PropertyInfo
+from cloud_model.physics.quasi_harmonic import MAX_PRESSURE, Expansion
+from cloud_model.physics.thermodynamics import ISOBARIC_QUANTITIES, QUANTITIES, Thermodynamics
+from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
 from cloud_model.properties.intervals import interval_factor
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.string import Scope
@@ -72,6 +74,8 @@ class _Outputs(NamedTuple):
     weights: Array  # (n, members * spectra)
     spread: Array  # (n, 1)
     floor: Array  # (n, 1)
+    expansion: Array  # (n, 5), or (n, 0)
+    expansion_errors: Array  # as expansion
     distance: Array  # from the training crystals, (n, 1)
 
 
@@ -327,8 +331,8 @@ class CloudModel:
             embeddings[list(good)] = self._rows(pooling, list(good.values()), pool, self.embedding_size)
         return embeddings
 
-    def thermodynamics(self, crystal: Any, temperatures: ArrayLike) -> Thermodynamics:
-        """Give heat capacity, internal energy, entropy and free energy, from one partition function.
+    def thermodynamics(self, crystal: Any, temperatures: ArrayLike, pressure: float = 0.0) -> Thermodynamics:
+        """Give the functions of the harmonic crystal, from one partition function, and those at constant pressure.
 
         Parameters
         ----------
@@ -336,21 +340,26 @@ class CloudModel:
             As in `predict`.
         temperatures : array_like
             K, shape (nT,).
+        pressure : float
+            GPa, at most 30, of the functions at constant pressure; the harmonic ones do not depend on it.
 
         Raises
         ------
         CloudError
             If the crystal cannot be read, or the model has no thermodynamics.
         ArgumentError
-            If temperatures are not finite numbers >= 0.
+            If temperatures are not finite numbers >= 0, or the pressure is not between 0 and 30 GPa.
         """
         self._require_thermodynamics()
-        grid = _temperature_grid(temperatures)
+        grid, pressure = _temperature_grid(temperatures), _checked_pressure(pressure)
         if is_collection(crystal):
             raise ArgumentError("crystal", "is a collection", "Give one crystal.")
         good, _ = self._read(crystal, "raise")
-        theta, weights, spread, floor = (part[0].numpy() for part in self._spectra([good[0]]))
-        return Thermodynamics(grid, theta, weights, good[0].n_atoms, float(spread), float(floor))
+        found = self._outputs([good[0]])
+        theta, weights, spread, floor = (part[0].numpy() for part in _spectra(found))
+        expansion = _expansion(found) if self.checkpoint.config.expansion else None
+        n_atoms = good[0].n_atoms
+        return Thermodynamics(grid, theta, weights, n_atoms, float(spread), float(floor), expansion, pressure)
 
     def spectra(self, crystals: Any) -> Spectra:
         """Predict the mixture of Debye spectra of each crystal, all that `thermodynamics` is made of.
@@ -431,16 +440,24 @@ class CloudModel:
         n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
         mixture = DebyeMixture(_spectra(found), temperature)
-        functions = {QUANTITIES[name].function for name in names if name in QUANTITIES}
         curves = {
-            function: (getattr(mixture, function).numpy(), mixture.standard_error(function).numpy())
-            for function in functions
+            name: (getattr(mixture, quantity.function), mixture.standard_error(quantity.function))
+            for name, quantity in QUANTITIES.items()
+            if name in names
         }
+        if not ISOBARIC_QUANTITIES.keys().isdisjoint(names):
+            T = torch.tensor([temperature], dtype=torch.float64)
+            crystals_at = IsobaricCrystals(_spectra(found), _expansion(found), T)
+            curves |= {
+                name: tuple(part[:, 0] for part in crystals_at(quantity.function))
+                for name, quantity in ISOBARIC_QUANTITIES.items()
+                if name in names
+            }
         columns: dict[str, Array] = {}
         for name in names:
-            if name in QUANTITIES:
-                value, error = curves[QUANTITIES[name].function]
-                factor = n_atoms if QUANTITIES[name].basis == "cell" else 1.0
+            if name in curves:
+                value, error = (part.numpy() for part in curves[name])
+                factor = n_atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
                 value, error = factor * value, factor * error
             else:
                 i = scalars.index(name)
@@ -457,12 +474,11 @@ class CloudModel:
     def _bounds(self, name: str, value: Array, error: Array, interval: float) -> tuple[Array, Array]:
         """Bounds of the interval that holds this share of the crystals."""
         config = self.checkpoint.config
-        calibrated = "heat_capacity_per_atom" if name in QUANTITIES else name
-        factor = interval_factor(config.intervals.get(calibrated, {}), interval)
+        factor = interval_factor(config.intervals.get(_calibrated(name), {}), interval)
         if name in config.targets:
             return config.targets[name].interval(value, error, factor)
         low = value - factor * error
-        if QUANTITIES[name].function in ("heat_capacity", "entropy"):
+        if "heat_capacity" in name or "entropy" in name:
             low = np.maximum(low, 0.0)
         return low, value + factor * error
 
@@ -472,7 +488,8 @@ class CloudModel:
     def _outputs(self, crystals: Sequence[_Described]) -> _Outputs:
         scalars = len(self.checkpoint.config.targets)
         spectra = self.checkpoint.config.spectra * len(self.checkpoint.members)
-        ends = np.cumsum([scalars, scalars, spectra, spectra, 1, 1, 1])
+        expansion = len(Expansion._fields) if self.checkpoint.config.expansion else 0
+        ends = np.cumsum([scalars, scalars, spectra, spectra, 1, 1, expansion, expansion, 1])
         rows = self._rows("heads", crystals, self._run_heads, width=ends[-1])
         return _Outputs(*np.split(rows, ends[:-1], axis=1))
 
@@ -520,7 +537,15 @@ class CloudModel:
         if parts:
             spectra = Spectra.together(parts).calibrated(config.spread_calibration)
             theta, weights, spread, floor = (part.numpy() for part in spectra)
-        return np.column_stack([values, errors, theta, weights, spread, floor, distance])
+        expansion = expansion_errors = np.empty((len(tokens), 0))
+        if expansions := [output.expansion for output in outputs if output.expansion is not None]:
+            logarithms = torch.stack([part.value.double() for part in expansions])
+            scales_of = torch.stack([part.scale.double() for part in expansions])
+            expansion = logarithms.mean(0).numpy()
+            expansion_errors = torch.sqrt((scales_of**2).mean(0) + logarithms.var(0, correction=0)).numpy()
+        return np.column_stack(
+            [values, errors, theta, weights, spread, floor, expansion, expansion_errors, distance]
+        )
 
     def _pool(self, tokens: Sequence[Tokens], pooling: Pooling) -> NDArray[np.float32]:
         """Pooled hidden states of the networks, side by side."""
@@ -533,9 +558,20 @@ class CloudModel:
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
 
 
+def _calibrated(name: str) -> str:
+    """Property whose interval was measured, for one whose interval is taken from it."""
+    if name in ISOBARIC_QUANTITIES:
+        return "isobaric_heat_capacity_per_atom"
+    return "heat_capacity_per_atom" if name in QUANTITIES else name
+
+
 def _spectra(found: _Outputs) -> Spectra:
     parts = found.debye_temperatures, found.weights, found.spread[:, 0], found.floor[:, 0]
     return Spectra(*map(torch.from_numpy, parts))
+
+
+def _expansion(found: _Outputs) -> UncertainExpansion:
+    return UncertainExpansion(torch.from_numpy(found.expansion), torch.from_numpy(found.expansion_errors))
 
 
 @lru_cache(maxsize=8)
@@ -561,6 +597,18 @@ def _temperature_grid(values: ArrayLike) -> Array:
             "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
         )
     return grid
+
+
+def _checked_pressure(value: Any) -> float:
+    try:
+        pressure = float(value)
+    except (TypeError, ValueError):
+        pressure = np.nan
+    if not 0 <= pressure <= MAX_PRESSURE:
+        raise ArgumentError(
+            f"pressure {value!r}", f"is not between 0 and {MAX_PRESSURE:g}", "Give a pressure in GPa."
+        )
+    return pressure
 
 
 def checked_temperature(value: Any) -> float:

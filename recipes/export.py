@@ -25,7 +25,7 @@ from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.checkpoints.registry import DEFAULT
 from cloud_model.network.predictor import Predictor
-from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, PropertyInfo
+from cloud_model.properties.catalogue import HARMONIC, SCALARS, PropertyInfo
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
 from cloud_model.training.metrics import calibration, scores
 from recipes.baselines import CURVE, MP20_GAP, PUBLISHED_LABEL, TEMPERATURES, curve_at, of_mp20
@@ -115,7 +115,7 @@ def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) 
         symprec=base.config.symprec,
         encoder=members[0].encoder.config,
         targets={name: targets[name] for name in SCALARS},
-        properties=SCALARS | THERMODYNAMICS,
+        properties=SCALARS | HARMONIC,
         spectra=SPECTRA,
         domain=True,
     )
@@ -191,7 +191,7 @@ def measure(
             near = columns[of_mp20(rows)]
             yield {"property": MP20_GAP, **seen, **scores(*near.to_numpy(float).T), **baselines[MP20_GAP]}
     seen = {
-        "unit": THERMODYNAMICS[CURVE].unit,
+        "unit": HARMONIC[CURVE].unit,
         "training": int(training.heat_capacities.notna().sum()),
     }
     for temperature in TEMPERATURES:

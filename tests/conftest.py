@@ -52,9 +52,10 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
         targets=targets,
         properties=SCALARS | THERMODYNAMICS,
         spectra=3,
+        expansion=True,
     )
     directory = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    members = [Predictor(encoder, len(targets), 3) for _ in range(2)]
+    members = [Predictor(encoder, len(targets), 3, expansion=True) for _ in range(2)]
     Checkpoint(config, tokenizer, members).save(directory, "# Untrained\n")
     return directory
 

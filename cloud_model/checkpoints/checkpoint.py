@@ -36,7 +36,7 @@ from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import HEAD_SIZE
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
-from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget
+from cloud_model.properties.catalogue import HARMONIC, ISOBARIC, PropertyInfo, ScalarTarget
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.description import Dialect
 from cloud_model.untrusted_json import parse_json
@@ -74,7 +74,10 @@ class CheckpointConfig:
         Whether the networks know how far a crystal is from their training crystals.
     intervals : dict of str to dict
         Property -> coverage -> half-width of the prediction interval in standard errors; that of
-        ``heat_capacity_per_atom`` is for all of thermodynamics.
+        ``heat_capacity_per_atom`` is for all of the harmonic crystal, that of ``isobaric_heat_capacity_per_atom`` for
+        all at constant pressure.
+    expansion : bool
+        Whether the networks know how a crystal expands, so that it has properties at constant pressure.
     """
 
     name: str
@@ -87,13 +90,16 @@ class CheckpointConfig:
     spread_calibration: float = 1.0
     domain: bool = False
     intervals: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    expansion: bool = False
 
     def __post_init__(self) -> None:
-        thermodynamics = THERMODYNAMICS.keys() if self.spectra else set()
+        thermodynamics = {**(HARMONIC if self.spectra else {}), **(ISOBARIC if self.expansion else {})}.keys()
         if not (self.name.isprintable() and len(self.name) <= MAX_NAME):
             raise ValueError(f"name is {self.name[:MAX_NAME]!r}")
         if not (0 < self.symprec < inf and self.spectra >= 0 and self.spread_calibration >= 0):
             raise ValueError("symprec is not positive, or spectra or spread_calibration is negative")
+        if self.expansion and not self.spectra:
+            raise ValueError("it has an expansion, but no spectra")
         if not self.targets.keys() <= self.properties.keys() <= self.targets.keys() | thermodynamics:
             raise ValueError("its properties are not those of its targets and spectra")
 
@@ -298,7 +304,9 @@ def _build(directory: Path, config: CheckpointConfig, state: dict[str, Tensor]) 
         raise _damaged(directory / WEIGHTS, "holds weights that are not finite")
     try:
         with torch.random.fork_rng(devices=()), _Uninitialised():
-            member = Predictor(config.encoder, len(config.targets), config.spectra, config.domain)
+            member = Predictor(
+                config.encoder, len(config.targets), config.spectra, config.domain, config.expansion
+            )
     except (TypeError, ValueError, RuntimeError) as error:
         raise _damaged(directory / CONFIG, f"describes no network ({error})") from error
     try:

@@ -1,4 +1,4 @@
-"""Hidden states to properties: pooling, scalar heads and the thermodynamics head."""
+"""Hidden states to properties: pooling, scalar heads, the thermodynamics head and the expansion head."""
 
 from __future__ import annotations
 
@@ -114,3 +114,49 @@ class ThermodynamicsHead(nn.Module):
         spread = self.spread(hidden.detach()).float().squeeze(-1).clamp(-8, 2).exp()
         floor = torch.full_like(spread, FLOOR)
         return Spectra(self.REFERENCE * log_ratio.exp(), logits.softmax(-1), spread, floor)
+
+
+EXPANSION = {
+    "spectral_scale": (1.0, 0.2),
+    "volume": (18.0, 2.5),
+    "bulk_modulus": (70.0, 4.0),
+    "gruneisen": (1.7, 0.8),
+    "anharmonicity": (2e-6, 3.0),
+}
+"""The fields of `Expansion`: middle of the range, and how far the natural logarithm goes to either side."""
+
+
+class ExpansionHead(nn.Module):
+    """Small perceptrons, each trained without a part of the formulas, that say how a crystal expands.
+
+    Whatever they say is a crystal, within the ranges of `EXPANSION`.
+
+    Parameters
+    ----------
+    features : int
+        Width of the input.
+    """
+
+    MEMBERS = 5
+    UNITS = 32  # of each
+
+    uncertainty: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(features, self.MEMBERS * self.UNITS)
+        self.output = nn.Parameter(torch.randn(self.MEMBERS, self.UNITS, len(EXPANSION)) / self.UNITS)
+        self.bias = nn.Parameter(torch.zeros(self.MEMBERS, len(EXPANSION)))
+        self.register_buffer("uncertainty", torch.zeros(len(EXPANSION)))
+
+    def members(self, features: Tensor) -> Tensor:
+        """Natural logarithms of the fields of `Expansion`, as each perceptron has them, (batch, members, 5)."""
+        hidden = functional.gelu(self.hidden(features)).unflatten(-1, (self.MEMBERS, self.UNITS))
+        outputs = torch.einsum("bmh,mho->bmo", hidden, self.output) + self.bias
+        middle, reach = outputs.new_tensor([*EXPANSION.values()]).unbind(-1)
+        return middle.log() + reach * torch.tanh(outputs / reach)
+
+    def forward(self, features: Tensor) -> Prediction:
+        """Natural logarithms of the fields of `Expansion` and their standard errors, both (batch, 5)."""
+        members = self.members(features)
+        return Prediction(members.mean(1), torch.sqrt(members.var(1) + self.uncertainty**2))

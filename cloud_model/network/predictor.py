@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cloud_model.network.applicability_domain import TrainingDomain
 from cloud_model.network.encoder import Encoder, EncoderConfig
 from cloud_model.network.heads import (
+    ExpansionHead,
     Prediction,
     ScalarHeads,
     ThermodynamicsHead,
@@ -33,6 +34,7 @@ class Output(NamedTuple):
 
     scalars: Prediction | None
     spectra: Spectra | None
+    expansion: Prediction | None = None  # logarithms of the fields of `Expansion`
     distance: Tensor | None = None  # from the training crystals, shape (batch,); beyond 1 out of the domain
 
     def cpu(self) -> Output:
@@ -40,6 +42,7 @@ class Output(NamedTuple):
         return Output(
             self.scalars and Prediction(*(part.cpu() for part in self.scalars)),
             self.spectra and self.spectra.each(lambda part: part.cpu()),
+            self.expansion and Prediction(*(part.cpu() for part in self.expansion)),
             None if self.distance is None else self.distance.cpu(),
         )
 
@@ -57,7 +60,7 @@ class Heads(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Encoder, scalar heads, thermodynamics head and domain.
+    """Encoder, scalar heads, heads of thermodynamics and of expansion, and domain.
 
     Parameters
     ----------
@@ -69,14 +72,24 @@ class Predictor(nn.Module):
         Number of Debye spectra, 0 for no thermodynamics.
     domain : bool
         Whether it knows how far crystals are from its training crystals.
+    expansion : bool
+        Whether it knows how crystals expand.
     """
 
-    def __init__(self, config: EncoderConfig, scalars: int, spectra: int, domain: bool = False) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        scalars: int,
+        spectra: int,
+        domain: bool = False,
+        expansion: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = Encoder(config)
         features, dropout = 2 * config.hidden_size, config.hidden_dropout_prob
         self.scalars = ScalarHeads(features, scalars, dropout) if scalars else None
         self.thermodynamics = ThermodynamicsHead(features, spectra, dropout) if spectra else None
+        self.expansion = ExpansionHead(features) if expansion else None
         self.domain = TrainingDomain(config.hidden_size) if domain else None
 
     def hidden_states(self, batch: TokenBatch) -> Tensor:
@@ -88,7 +101,10 @@ class Predictor(nn.Module):
         """Predictions in normalised units, and spectra in K."""
         features = property_features(self.hidden_states(batch), batch)
         _, atoms = features.chunk(2, dim=-1)
-        return _outputs(self, features)._replace(distance=self.domain(atoms) if self.domain else None)
+        return _outputs(self, features)._replace(
+            expansion=self.expansion(features) if self.expansion else None,
+            distance=self.domain(atoms) if self.domain else None,
+        )
 
     def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
         """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
@@ -156,12 +172,14 @@ def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
     def heads(batch: TokenBatch) -> list[Tensor]:
         output = predictor(batch.to(device))
         distance = [] if output.distance is None else [output.distance]
-        return [part.cpu() for part in (*(output.scalars or ()), *(output.spectra or ()), *distance)]
+        parts = (*(output.scalars or ()), *(output.spectra or ()), *(output.expansion or ()), *distance)
+        return [part.cpu() for part in parts]
 
-    any_head = predictor.scalars or predictor.thermodynamics or predictor.domain
+    any_head = predictor.scalars or predictor.thermodynamics or predictor.expansion or predictor.domain
     parts = iter(run_batched(heads, tokens) if any_head else [])
     return Output(
         Prediction(*islice(parts, 2)) if predictor.scalars else None,
         Spectra(*islice(parts, 4)) if predictor.thermodynamics else None,
+        Prediction(*islice(parts, 2)) if predictor.expansion else None,
         next(parts) if predictor.domain else None,
     )

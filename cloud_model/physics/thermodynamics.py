@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cloud_model.errors import PropertyError
 from cloud_model.physics import debye
+from cloud_model.physics.isobaric import IsobaricCrystals, IsobaricFunction, UncertainExpansion
 from cloud_model.physics.mixture import DebyeFunction, DebyeMixture, Spectra
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _KELVIN_TO_THZ = 1.380649e-23 / 6.62607015e-34 * 1e-12  # k / h, exact in the SI
 class Quantity(NamedTuple):
     """A thermodynamic quantity: which function it is, per mole of what, in which unit."""
 
-    function: DebyeFunction
-    basis: Literal["atom", "cell"]
+    function: DebyeFunction | IsobaricFunction
+    basis: Literal["atom", "cell", "crystal"]
     unit: str
     description: str
 
@@ -51,14 +52,45 @@ QUANTITIES = {
         "free_energy", "cell", "J/mol", "Vibrational Helmholtz free energy, zero-point energy included"
     ),
 }
-"""Name -> quantity; each is a property of checkpoints and an attribute of `Thermodynamics`."""
+"""Name -> quantity of the harmonic crystal; each is a property of checkpoints and an attribute of `Thermodynamics`."""
+
+ISOBARIC_QUANTITIES = {
+    "isobaric_heat_capacity_per_atom": Quantity(
+        "isobaric_heat_capacity", "atom", "J/(mol-atom K)", "Heat capacity at constant pressure"
+    ),
+    "isobaric_heat_capacity": Quantity(
+        "isobaric_heat_capacity", "cell", "J/(mol K)", "Heat capacity at constant pressure"
+    ),
+    "isobaric_entropy_per_atom": Quantity(
+        "entropy", "atom", "J/(mol-atom K)", "Entropy of the expanded crystal"
+    ),
+    "isobaric_entropy": Quantity("entropy", "cell", "J/(mol K)", "Entropy of the expanded crystal"),
+    "enthalpy_per_atom": Quantity("enthalpy", "atom", "J/mol-atom", "Enthalpy, from that at 0 K"),
+    "enthalpy": Quantity("enthalpy", "cell", "J/mol", "Enthalpy, from that at 0 K"),
+    "gibbs_energy_per_atom": Quantity(
+        "gibbs_energy", "atom", "J/mol-atom", "Gibbs energy, from the enthalpy at 0 K"
+    ),
+    "gibbs_energy": Quantity("gibbs_energy", "cell", "J/mol", "Gibbs energy, from the enthalpy at 0 K"),
+}
+"""Name -> quantity at constant pressure; as `QUANTITIES` of checkpoints that know how crystals expand."""
+
+STATE_QUANTITIES = {
+    "thermal_expansion": Quantity("thermal_expansion", "crystal", "1/K", "Coefficient of volume expansion"),
+    "bulk_modulus": Quantity("bulk_modulus", "crystal", "GPa", "Isothermal bulk modulus"),
+    "adiabatic_bulk_modulus": Quantity("adiabatic_bulk_modulus", "crystal", "GPa", "Adiabatic bulk modulus"),
+    "volume_per_atom": Quantity("volume", "atom", "A^3", "Volume"),
+}
+"""Name -> quantity that is an attribute of `Thermodynamics` only, since a property of a static crystal has its name."""
+
+_ALL = QUANTITIES | ISOBARIC_QUANTITIES | STATE_QUANTITIES
 
 
 def _curve(name: str, error: bool = False) -> property:
-    quantity = QUANTITIES[name]
+    quantity = _ALL[name]
 
     def curve(self: Thermodynamics) -> Array:
-        return self._scale(name) * self._per_atom[quantity.function][error]
+        curves = self._harmonic if name in QUANTITIES else self._isobaric
+        return self._scale(name) * curves[quantity.function][error]
 
     what = f"Standard error of `{name}`" if error else quantity.description
     return property(curve, doc=f"{what}, {quantity.unit}, shape (nT,).")
@@ -66,12 +98,14 @@ def _curve(name: str, error: bool = False) -> property:
 
 @dataclass(frozen=True, eq=False)
 class Thermodynamics:
-    """Heat capacity, energy, entropy and free energy of one crystal over temperature.
+    """Thermodynamic functions of one crystal over temperature: harmonic, and at constant pressure.
 
-    All derive from one partition function, that of a mixture of Debye spectra, so ``C = dU/dT = T dS/dT`` and
-    ``F = U - TS`` hold exactly. Attributes have the names of the columns of `CloudModel.predict`: those that end in
-    ``_per_atom`` are per mole of atoms, the others per mole of the cell that was passed in; ``<name>_std`` is the
-    standard error.
+    The harmonic functions derive from one partition function, that of a mixture of Debye spectra, so
+    ``C = dU/dT = T dS/dT`` and ``F = U - TS`` hold exactly. Those at constant pressure derive from the free energy of
+    `cloud_model.physics.quasi_harmonic`, so ``Cp = dH/dT = T dS/dT`` and ``G = H - TS`` do; checkpoints that do not
+    know how crystals expand have none, and their attributes raise a `PropertyError`. Attributes have the names of the
+    columns of `CloudModel.predict`: those that end in ``_per_atom`` are per mole of atoms, the others per mole of the
+    cell that was passed in or, as ``thermal_expansion``, of nothing; ``<name>_std`` is the standard error.
 
     Parameters
     ----------
@@ -89,6 +123,10 @@ class Thermodynamics:
         known.
     floor : float
         Share of the modes that may lie at the lowest frequencies unnoticed.
+    expansion : UncertainExpansion, optional
+        What the free energy has beyond the spectra, shapes (1, 5).
+    pressure : float
+        GPa, of the functions at constant pressure.
     """
 
     temperatures: Array
@@ -97,6 +135,8 @@ class Thermodynamics:
     n_atoms: int | None = None
     spread: float = float("nan")
     floor: float = 0.0
+    expansion: UncertainExpansion | None = None
+    pressure: float = 0.0
 
     heat_capacity_per_atom = _curve("heat_capacity_per_atom")
     heat_capacity_per_atom_std = _curve("heat_capacity_per_atom", error=True)
@@ -114,6 +154,31 @@ class Thermodynamics:
     vibrational_free_energy_per_atom_std = _curve("vibrational_free_energy_per_atom", error=True)
     vibrational_free_energy = _curve("vibrational_free_energy")
     vibrational_free_energy_std = _curve("vibrational_free_energy", error=True)
+
+    isobaric_heat_capacity_per_atom = _curve("isobaric_heat_capacity_per_atom")
+    isobaric_heat_capacity_per_atom_std = _curve("isobaric_heat_capacity_per_atom", error=True)
+    isobaric_heat_capacity = _curve("isobaric_heat_capacity")
+    isobaric_heat_capacity_std = _curve("isobaric_heat_capacity", error=True)
+    isobaric_entropy_per_atom = _curve("isobaric_entropy_per_atom")
+    isobaric_entropy_per_atom_std = _curve("isobaric_entropy_per_atom", error=True)
+    isobaric_entropy = _curve("isobaric_entropy")
+    isobaric_entropy_std = _curve("isobaric_entropy", error=True)
+    enthalpy_per_atom = _curve("enthalpy_per_atom")
+    enthalpy_per_atom_std = _curve("enthalpy_per_atom", error=True)
+    enthalpy = _curve("enthalpy")
+    enthalpy_std = _curve("enthalpy", error=True)
+    gibbs_energy_per_atom = _curve("gibbs_energy_per_atom")
+    gibbs_energy_per_atom_std = _curve("gibbs_energy_per_atom", error=True)
+    gibbs_energy = _curve("gibbs_energy")
+    gibbs_energy_std = _curve("gibbs_energy", error=True)
+    thermal_expansion = _curve("thermal_expansion")
+    thermal_expansion_std = _curve("thermal_expansion", error=True)
+    bulk_modulus = _curve("bulk_modulus")
+    bulk_modulus_std = _curve("bulk_modulus", error=True)
+    adiabatic_bulk_modulus = _curve("adiabatic_bulk_modulus")
+    adiabatic_bulk_modulus_std = _curve("adiabatic_bulk_modulus", error=True)
+    volume_per_atom = _curve("volume_per_atom")
+    volume_per_atom_std = _curve("volume_per_atom", error=True)
 
     @property
     def zero_point_energy_per_atom(self) -> float:
@@ -153,13 +218,18 @@ class Thermodynamics:
             ``temperature`` in K, and a column for each attribute: ``heat_capacity_per_atom`` and
             ``vibrational_entropy_per_atom`` in J/(mol-atom K), ``vibrational_internal_energy_per_atom`` and
             ``vibrational_free_energy_per_atom`` in J/mol-atom, each followed by its standard error ``<name>_std``.
-            Where `n_atoms` is known, the same per mole of cells, without ``_per_atom``.
+            With an expansion, the same of ``isobaric_heat_capacity``, ``isobaric_entropy``, ``enthalpy`` and
+            ``gibbs_energy``, then ``thermal_expansion`` in 1/K, ``bulk_modulus`` and ``adiabatic_bulk_modulus`` in GPa
+            and ``volume_per_atom`` in cubic Angstrom. Where `n_atoms` is known, all that is extensive per mole of cells
+            too, without ``_per_atom``.
         """
         import pandas as pd
 
         columns = {"temperature": self.temperatures}
         for basis in ("atom",) if self.n_atoms is None else ("atom", "cell"):
-            for name in [name for name, quantity in QUANTITIES.items() if quantity.basis == basis]:
+            known = QUANTITIES if self.expansion is None else _ALL
+            bases = (basis, "crystal") if basis == "atom" else (basis,)
+            for name in [name for name, quantity in known.items() if quantity.basis in bases]:
                 columns[name], columns[f"{name}_std"] = getattr(self, name), getattr(self, f"{name}_std")
         return pd.DataFrame(columns)
 
@@ -168,12 +238,31 @@ class Thermodynamics:
 
         return thermodynamics_html(self)
 
-    @cached_property
-    def _per_atom(self) -> dict[DebyeFunction, tuple[Array, Array]]:
-        """Each function per mole of atoms, and its standard error."""
+    @property
+    def _spectra(self) -> Spectra:
         parts = (self.debye_temperatures, self.weights, self.spread, self.floor)
-        spectra = Spectra(*(torch.as_tensor(part, dtype=torch.float64) for part in parts))
-        mixture = DebyeMixture(spectra, torch.as_tensor(self.temperatures, dtype=torch.float64))
+        return Spectra(*(torch.as_tensor(part, dtype=torch.float64) for part in parts))
+
+    @cached_property
+    def _isobaric(self) -> dict[str, tuple[Array, Array]]:
+        """Each function at constant pressure per mole of atoms, and its standard error."""
+        if self.expansion is None:
+            raise PropertyError(
+                "Properties at constant pressure",
+                "are not known to this checkpoint",
+                "Use another checkpoint.",
+            )
+        T = torch.as_tensor(self.temperatures, dtype=torch.float64)
+        batch = self._spectra.each(lambda part: part[None])
+        crystal = IsobaricCrystals(batch, self.expansion, T, self.pressure)
+        quantities = ISOBARIC_QUANTITIES | STATE_QUANTITIES
+        functions = {quantity.function for quantity in quantities.values()}
+        return {name: tuple(part[0].numpy() for part in crystal(name)) for name in functions}
+
+    @cached_property
+    def _harmonic(self) -> dict[str, tuple[Array, Array]]:
+        """Each harmonic function per mole of atoms, and its standard error."""
+        mixture = DebyeMixture(self._spectra, torch.as_tensor(self.temperatures, dtype=torch.float64))
         functions = {quantity.function for quantity in QUANTITIES.values()}
         return {
             function: (getattr(mixture, function).numpy(), mixture.standard_error(function).numpy())
@@ -181,7 +270,7 @@ class Thermodynamics:
         }
 
     def _scale(self, name: str) -> int:
-        if QUANTITIES[name].basis == "atom":
+        if _ALL[name].basis != "cell":
             return 1
         if self.n_atoms is None:
             raise PropertyError(

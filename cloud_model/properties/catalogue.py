@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.errors import DataError
-from cloud_model.physics.thermodynamics import QUANTITIES
+from cloud_model.physics.thermodynamics import ISOBARIC_QUANTITIES, QUANTITIES
 
 Transform = Literal["identity", "log10", "logistic"]
 Basis = Literal["atom", "cell", "crystal"]
@@ -212,7 +212,7 @@ SCALARS: dict[str, PropertyInfo] = {
 }
 """Scalar properties of the shipped checkpoints."""
 
-THERMODYNAMICS: dict[str, PropertyInfo] = {
+HARMONIC: dict[str, PropertyInfo] = {
     name: PropertyInfo(
         unit=quantity.unit,
         basis=quantity.basis,
@@ -221,4 +221,18 @@ THERMODYNAMICS: dict[str, PropertyInfo] = {
     )
     for name, quantity in QUANTITIES.items()
 }
-"""Thermodynamic properties, all from one vibrational density of states; per mole of atoms and of cells."""
+"""Properties of the harmonic crystal, all from one vibrational density of states; per mole of atoms and of cells."""
+
+ISOBARIC: dict[str, PropertyInfo] = {
+    name: PropertyInfo(
+        unit=quantity.unit,
+        basis=quantity.basis,
+        description=f"{quantity.description}, at the given temperature.",
+        theory="experiment",
+    )
+    for name, quantity in ISOBARIC_QUANTITIES.items()
+}
+"""Properties at constant pressure, all from one free energy F(V, T); per mole of atoms and of cells."""
+
+THERMODYNAMICS = HARMONIC | ISOBARIC
+"""Properties that depend on the temperature."""

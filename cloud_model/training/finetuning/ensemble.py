@@ -20,7 +20,7 @@ from cloud_model.errors import ArgumentError
 from cloud_model.network.precision import Choice
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.physics.mixture import DebyeMixture, Spectra
-from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, ScalarTarget, Transform
+from cloud_model.properties.catalogue import HARMONIC, PropertyInfo, ScalarTarget, Transform
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
@@ -163,7 +163,7 @@ def finetune_ensemble(
         symprec=base.config.symprec,
         encoder=replace(base.config.encoder, hidden_dropout_prob=settings.dropout),
         targets=targets,
-        properties={**properties, **(THERMODYNAMICS if curves else {})},
+        properties={**properties, **(HARMONIC if curves else {})},
         spectra=settings.spectra if curves else 0,
         domain=True,
     )

@@ -1,0 +1,309 @@
+"""Give a checkpoint the head of thermal expansion, from measured heat capacities.
+
+    python recipes/thermochemistry.py DATA CHECKPOINT
+
+The encoder and all other heads stay as they are. Five perceptrons learn from measured heat capacities and entropies of
+crystals (NIST-JANAF), through the free energy of `cloud_model.physics.quasi_harmonic`, and from calculated volumes,
+bulk moduli and, as a weak prior of the Grüneisen parameter, Poisson's ratios. Each leaves out one fifth of the
+formulas, on which the error bars are set and the accuracy is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pymatgen.core import Composition
+from torch import Tensor
+from torch.nn.functional import huber_loss
+
+from cloud_model import Scope
+from cloud_model.checkpoints.checkpoint import CARD, Checkpoint
+from cloud_model.network.heads import EXPANSION, ExpansionHead, property_features
+from cloud_model.network.predictor import Predictor, run_batched, run_heads
+from cloud_model.network.tokenizer import Tokens
+from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
+from cloud_model.physics.mixture import Spectra
+from cloud_model.physics.quasi_harmonic import Equilibrium, Expansion
+from cloud_model.properties.catalogue import ISOBARIC
+
+STEPS = 250
+LEARNING_RATE, WEIGHT_DECAY, DROPOUT, BATCH = 4e-3, 0.1, 0.2, 512
+RUNS_UP = 0.15  # a hundred kelvin by which a heat capacity that grows faster is on its way to a transition
+ROOM = 298.15  # K
+GRID = (100.0, 200.0, ROOM, 400.0, 600.0, 800.0, 1000.0, 1400.0)  # K
+ROWS_OF_A_TABLE = 4000  # of volumes and of moduli; more teach nothing
+ENTROPY, CALCULATED = 0.5, 0.2  # weights beside heat capacities
+RELATIVE_ERROR, ENTROPY_ERROR = 0.04, 1.0  # of heat capacities and, J/(mol-atom K), of entropies at 298.15 K
+PRECISION = (torch.inf, 0.05, 0.15, 0.15, torch.inf)  # of what calculations know, in the natural logarithm
+PRIOR = (0.1, 100.0, 100.0, 1.0, 2.0)  # spread about the middle of the ranges, in the natural logarithm
+PRIOR_WEIGHT = 0.1
+KNOWN_ERRORS = (0.02, 0.03, 0.15, 0.2, 0.5)  # standard errors of logarithms, the first and the last at least
+CANDIDATES = np.arange(0.02, 0.31, 0.01)
+METASTABLE = 0.1  # eV/atom above the hull beyond which a structure is not the one that was measured
+
+POLYMORPHS = {
+    "Al-097": None, "Al-098": None, "Al-099": None,  # aluminas with vacancies
+    "C-100": 186, "C-101": 216, "O-042": 141, "O-043": 136, "N-035": 159, "S-002": 70,
+    "K-018": None, "Li-027": None, "Cs-022": None, "Cl-190": None, "S-003": None,  # of high temperature
+}  # fmt: skip
+"""Space group of the crystal that a table of JANAF names; None where it is not the ground state."""
+STRUCTURES = {
+    "Al2O3": (167, "Al:12c;O:18e"),
+    "TiN": (225, "N:4a;Ti:4b"),
+    "SrO": (225, "O:4a;Sr:4b"),
+    "VO": (225, "O:4a;V:4b"),
+    "VN": (225, "N:4a;V:4b"),
+    "CrN": (225, "Cr:4a;N:4b"),
+    "CsCl": (221, "Cl:1a;Cs:1b"),
+    "C": (194, "C:2b;C:2c"),
+    "Si": (227, "Si:8a"),
+    "Na": (229, "Na:2a"),
+    "Rb": (229, "Rb:2a"),
+    "Mg": (194, "Mg:2c"),
+    "Li3N": (191, "Li:1a;Li:2c;N:1b"),
+}  # as measured, where the ground state of the tables is another or not in them
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    arguments = parser.parse_args()
+
+    checkpoint = Checkpoint.load(arguments.checkpoint)
+    measured, labels = measured_crystals(arguments.data), calculated(arguments.data)
+    print(f"{len(measured)} measured crystals, {len(labels)} calculated ones", flush=True)
+    for member in checkpoint.members:
+        train(member, checkpoint, measured, labels, arguments.steps)
+    properties = {**checkpoint.config.properties, **ISOBARIC}
+    config = dataclasses.replace(checkpoint.config, expansion=True, properties=properties)
+    card = (arguments.checkpoint / CARD).read_text(encoding="utf-8")
+    dataclasses.replace(checkpoint, config=config).save(arguments.checkpoint, card, torch.float16)
+
+
+def measured_crystals(data: Path) -> pd.DataFrame:
+    """Formula, string, temperatures (K), heat capacities and entropies (J/(mol-atom K)) of crystals of NIST-JANAF.
+
+    A table ends at its first transition or melting point, which shows as a temperature out of the grid of the
+    tables or given twice, or before it where the heat capacity begins to run up to one.
+    """
+    tables = pd.read_csv(data / "janaf_crystals_train.csv.gz", keep_default_na=False)
+    tables = tables[(tables.phase == "cr") | (tables.table == "C-002")]  # graphite is a reference state
+    tables = tables[~tables.formula.str.contains(".", regex=False)].copy()  # defects
+    tables["atoms"] = [Composition(formula).num_atoms for formula in tables.formula]
+    tables["formula"] = [reduced_formula(formula) for formula in tables.formula]
+    ground_states, known = structures(data, set(tables.formula))
+    rows = []
+    for (table, formula), points in tables.groupby(["table", "formula"]):
+        ground_state = ground_states.get(formula)
+        scope = known.get((formula, POLYMORPHS[table])) if table in POLYMORPHS else ground_state
+        if scope is not None:
+            described = {"table": table, "name": points.name.iloc[0], "formula": formula, "scope": scope}
+            rows.append(described | curve(points, points.atoms.iloc[0]))
+    return pd.DataFrame(rows)
+
+
+def curve(points: pd.DataFrame, atoms: float) -> dict[str, object]:
+    points = points.sort_values("T_K", kind="stable")
+    T, heat_capacity, entropy = points[["T_K", "Cp_J_mol_K", "S_J_mol_K"]].to_numpy(float).T
+    off_grid = np.abs(T / 50 - np.round(T / 50)) > 1e-6
+    twice = np.append(np.diff(T) == 0, False)
+    growth = np.diff(heat_capacity) / heat_capacity[:-1].clip(1e-9) / np.diff(T).clip(1e-9) * 100
+    runs_up = np.append((growth > RUNS_UP) & (T[:-1] >= 400) & (heat_capacity[:-1] > 23 * atoms), False)
+    ends = T[(T > ROOM + 1) & (off_grid | twice | runs_up)]
+    kept = min(ends, default=np.inf) >= T
+    return {
+        "temperatures": T[kept],
+        "heat_capacities": heat_capacity[kept] / atoms,
+        "entropies": entropy[kept] / atoms,
+    }
+
+
+def structures(data: Path, formulas: set[str]) -> tuple[dict[str, str], dict[tuple[str, int], str]]:
+    """The string of the ground state of each formula, and of its stablest crystal in each space group."""
+
+    def rows(name: str, columns: list[str]) -> pd.DataFrame:
+        table = pd.read_csv(data / f"{name}.csv.gz", keep_default_na=False)
+        reduced = {formula: reduced_formula(formula) for formula in table.formula.unique()}
+        table["formula"] = table.formula.map(reduced)
+        return table[table.formula.isin(formulas)][["id", "formula", "spg", "orbits", *columns]]
+
+    energies = [rows(name, ["e_above_hull"]) for name in ("mp_formation_energy", "mp20_energy_gap")]
+    on_hull = rows("hull_references", []).assign(e_above_hull=0.0)
+    named = rows("pretrain_mp", []).set_index("id")[["spg", "orbits"]]
+    table = pd.concat([*energies, on_hull], ignore_index=True)
+    unknown = (table.orbits == "") & table.id.isin(named.index)
+    table.loc[unknown, ["spg", "orbits"]] = named.loc[table.id[unknown]].to_numpy()
+    table["e_above_hull"] = pd.to_numeric(table.e_above_hull, errors="coerce")
+    table = table[(table.orbits != "") & (table.e_above_hull < METASTABLE)].sort_values("e_above_hull")
+    table["spg"] = table.spg.astype(int)
+    table["scope"] = [str(Scope.from_orbits(*row)) for row in zip(table.spg, table.orbits, strict=True)]
+    ground_states = dict(zip(table.formula[::-1], table.scope[::-1], strict=True))
+    ground_states |= {formula: str(Scope.from_orbits(*known)) for formula, known in STRUCTURES.items()}
+    keys = zip(table.formula[::-1], table.spg[::-1], strict=True)
+    of_group = dict(zip(keys, table.scope[::-1], strict=True))
+    of_group |= {(formula, known[0]): ground_states[formula] for formula, known in STRUCTURES.items()}
+    return ground_states, of_group
+
+
+def reduced_formula(formula: str) -> str:
+    try:
+        return Composition(formula).reduced_formula
+    except ValueError:  # the formula of another cell
+        return ""
+
+
+def calculated(data: Path) -> pd.DataFrame:
+    """Strings with the parameters that calculations know; NaN where they do not."""
+    volumes = pd.read_csv(data / "mp2018_energy_gap.csv.gz", keep_default_na=False)
+    volumes = volumes[volumes.orbits != ""].sample(ROWS_OF_A_TABLE, random_state=0)
+    moduli = pd.read_csv(data / "mp_elasticity.csv.gz", keep_default_na=False)
+    moduli = moduli[moduli.orbits != ""].sample(ROWS_OF_A_TABLE, random_state=0)
+    bulk, shear = (pd.to_numeric(moduli[name]) for name in ("bulk_modulus", "shear_modulus"))
+    poisson = (3 * bulk - 2 * shear) / (6 * bulk + 2 * shear)
+    rows = pd.concat(
+        [
+            volumes.assign(volume=pd.to_numeric(volumes.volume_A3) / pd.to_numeric(volumes.n_sites)),
+            moduli.assign(bulk_modulus=bulk, gruneisen=1.5 * (1 + poisson) / (2 - 3 * poisson)),
+        ]
+    )
+    rows["scope"] = [str(Scope.from_orbits(int(n), o)) for n, o in zip(rows.spg, rows.orbits, strict=True)]
+    rows["formula"] = [reduced_formula(formula) for formula in rows.formula]
+    return rows.groupby(["scope", "formula"])[["volume", "bulk_modulus", "gruneisen"]].mean().reset_index()
+
+
+def fold(formula: str) -> int:
+    """Which perceptron does not see the formula."""
+    return zlib.crc32(formula.encode()) % ExpansionHead.MEMBERS
+
+
+def train(
+    member: Predictor, checkpoint: Checkpoint, measured: pd.DataFrame, labels: pd.DataFrame, steps: int
+) -> None:
+    """Give one network its head."""
+    encode = checkpoint.tokenizer.encode
+    features, known = (
+        features_of(member, [encode(text) for text in rows.scope]) for rows in (measured, labels)
+    )
+    output = run_heads(member, [encode(text) for text in measured.scope])
+    spectra = output.spectra.each(lambda part: part.double()[:, None])
+    T, heat_capacity, entropy = (torch.from_numpy(part)[:, None] for part in on_grid(measured))
+    learns, knows = (
+        torch.tensor([[fold(f) != k for k in range(ExpansionHead.MEMBERS)] for f in rows.formula])
+        for rows in (measured, labels)
+    )
+    targets = torch.from_numpy(np.log(labels.reindex(columns=[*EXPANSION]).to_numpy(float)))
+    middle = torch.tensor([middle for middle, _ in EXPANSION.values()], dtype=torch.float64).log()
+
+    torch.manual_seed(0)
+    head = ExpansionHead(features.shape[1]).double()
+    mean, deviation = known.mean(0), known.std(0) + 1e-6
+    inputs, known = (features - mean) / deviation, (known - mean) / deviation
+    optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
+    dropout = torch.nn.Dropout(DROPOUT)
+    share = learns.double() / learns.sum()
+    strain = torch.zeros(len(measured), ExpansionHead.MEMBERS, len(GRID), dtype=torch.float64)
+    for _ in range(steps):
+        batch = torch.randint(len(labels), (BATCH,))
+        off = (head.members(dropout(known[batch])) - targets[batch][:, None]) / torch.tensor(PRECISION)
+        loss = CALCULATED * (knows[batch] * huber(off)).mean()
+
+        logarithms = head.members(dropout(inputs))
+        near = Equilibrium(spectra, Expansion(*logarithms.exp().unbind(-1)), T, torch.zeros(()), strain)
+        state = near.moved()  # a step of Newton's from where the last one led
+        strain = state.strain.detach()
+        scale = RELATIVE_ERROR * heat_capacity.nan_to_num().clamp(min=10)
+        losses = huber((state.isobaric_heat_capacity - heat_capacity) / scale)
+        missed = (state.entropy - entropy)[..., GRID.index(ROOM), None] / ENTROPY_ERROR
+        prior = (((logarithms - middle) / torch.tensor(PRIOR)) ** 2).sum(-1) / 2
+        loss = loss + (share * (losses + ENTROPY * huber(missed) + PRIOR_WEIGHT * prior)).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+    with torch.no_grad():  # the head reads features as they come
+        head.hidden.bias -= head.hidden.weight @ (mean / deviation)
+        head.hidden.weight /= deviation
+    head = head.half().double().requires_grad_(False)  # as it ships
+    head.uncertainty[:] = uncertainty(head, features, spectra, measured)
+    member.expansion = head.half().float().eval()
+
+
+def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measured: pd.DataFrame) -> Tensor:
+    """Standard errors of the logarithms of the parameters, from crystals that a perceptron has not seen.
+
+    Those of the spectra and of the anharmonic term are as large as it takes for 95% of the measured entropies and heat
+    capacities to lie within two of the errors that they make.
+    """
+    found = dict(zip(EXPANSION, KNOWN_ERRORS, strict=True))
+    logarithms = out_of_fold(head.members(features), measured.formula)
+    T, heat_capacity, entropy = (torch.from_numpy(part) for part in on_grid(measured))
+
+    def covered(**errors: float) -> tuple[NDArray, NDArray]:
+        """Errors in units of twice the standard error at 95% coverage, of entropies and of heat capacities."""
+        scales = torch.tensor([*(found | errors).values()], dtype=torch.float64)
+        expansion = UncertainExpansion(logarithms, scales.expand_as(logarithms).clone())
+        crystal = IsobaricCrystals(spectra.each(lambda part: part[:, 0]), expansion, T[0])
+        quantities = (("entropy", entropy), ("isobaric_heat_capacity", heat_capacity))
+        pairs = [(measured - crystal(name)[0], crystal(name)[1]) for name, measured in quantities]
+        return tuple(np.nanquantile((off.abs() / (2 * error)).numpy(), 0.95, axis=0) for off, error in pairs)
+
+    room = GRID.index(ROOM)
+    found["spectral_scale"] = next(
+        (x for x in CANDIDATES if covered(spectral_scale=x)[0][room] < 1), CANDIDATES[-1]
+    )
+    found["anharmonicity"] = next(
+        (x for x in 10 * CANDIDATES if covered(anharmonicity=x)[1][room:].max() < 1), 10 * CANDIDATES[-1]
+    )
+    print("standard errors of the logarithms:", {name: round(float(x), 3) for name, x in found.items()})
+    return torch.tensor([*found.values()], dtype=torch.float64)
+
+
+def out_of_fold(logarithms: Tensor, formulas: Sequence[str]) -> Tensor:
+    """What the perceptron says that has not seen the formula, shape (n, 5)."""
+    folds = torch.tensor([fold(formula) for formula in formulas])
+    return logarithms[torch.arange(len(folds)), folds]
+
+
+def on_grid(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
+    """Temperatures, heat capacities and entropies of shape (crystals, `GRID`), NaN where not measured."""
+    columns = []
+    for row in measured.itertuples():
+        places = [np.flatnonzero(np.abs(row.temperatures - T) < 0.1)[-1:] for T in GRID]
+        columns.append(
+            [
+                [values[p[0]] if len(p) else np.nan for p in places]
+                for values in (row.heat_capacities, row.entropies)
+            ]
+        )
+    heat_capacity, entropy = np.moveaxis(np.array(columns), 1, 0)
+    return np.broadcast_to(GRID, heat_capacity.shape).copy(), heat_capacity, entropy
+
+
+def huber(errors: Tensor) -> Tensor:
+    """Mean over the last axis of the robust losses of what is known; 0 where nothing is."""
+    known = errors.isfinite()
+    losses = huber_loss(errors.where(known, 0.0), torch.zeros_like(errors), reduction="none")
+    return losses.sum(-1) / known.sum(-1).clamp(min=1)
+
+
+def features_of(member: Predictor, tokens: list[Tokens]) -> Tensor:
+    (features,) = run_batched(lambda batch: [property_features(member.hidden_states(batch), batch)], tokens)
+    return features.double()
+
+
+if __name__ == "__main__":
+    main()
