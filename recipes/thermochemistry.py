@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +32,14 @@ from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import Spectra
 from cloud_model.physics.quasi_harmonic import Equilibrium, Expansion
 from cloud_model.properties.catalogue import ISOBARIC
+from cloud_model.properties.intervals import interval_factors
 
 STEPS = 250
 LEARNING_RATE, WEIGHT_DECAY, DROPOUT, BATCH = 4e-3, 0.1, 0.2, 512
 RUNS_UP = 0.15  # a hundred kelvin by which a heat capacity that grows faster is on its way to a transition
 ROOM = 298.15  # K
 GRID = (100.0, 200.0, ROOM, 400.0, 600.0, 800.0, 1000.0, 1400.0)  # K
+GRID_POINTS = torch.tensor(GRID, dtype=torch.float64)
 ROWS_OF_A_TABLE = 4000  # of volumes and of moduli; more teach nothing
 ENTROPY, CALCULATED = 0.5, 0.2  # weights beside heat capacities
 RELATIVE_ERROR, ENTROPY_ERROR = 0.04, 1.0  # of heat capacities and, J/(mol-atom K), of entropies at 298.15 K
@@ -46,7 +47,7 @@ PRECISION = (torch.inf, 0.05, 0.15, 0.15, torch.inf)  # of what calculations kno
 PRIOR = (0.1, 100.0, 100.0, 1.0, 2.0)  # spread about the middle of the ranges, in the natural logarithm
 PRIOR_WEIGHT = 0.1
 KNOWN_ERRORS = (0.02, 0.03, 0.15, 0.2, 0.5)  # standard errors of logarithms, the first and the last at least
-CANDIDATES = np.arange(0.02, 0.31, 0.01)
+CURVE = "isobaric_heat_capacity_per_atom"
 METASTABLE = 0.1  # eV/atom above the hull beyond which a structure is not the one that was measured
 
 POLYMORPHS = {
@@ -86,8 +87,18 @@ def main() -> None:
     print(f"{len(measured)} measured crystals, {len(labels)} calculated ones", flush=True)
     for member in checkpoint.members:
         train(member, checkpoint, measured, labels, arguments.steps)
-    properties = {**checkpoint.config.properties, **ISOBARIC}
-    config = dataclasses.replace(checkpoint.config, expansion=True, properties=properties)
+    checkpoint = dataclasses.replace(
+        checkpoint, config=dataclasses.replace(checkpoint.config, expansion=True)
+    )
+    factors, error = accuracy(checkpoint, measured)
+    source = f"Measured heat capacities and entropies (NIST-JANAF), {measured.formula.nunique()} formulas"
+    properties = {name: dataclasses.replace(info, training_set=source) for name, info in ISOBARIC.items()}
+    properties[CURVE] = dataclasses.replace(properties[CURVE], test_error=round(error, 4))
+    config = dataclasses.replace(
+        checkpoint.config,
+        properties={**checkpoint.config.properties, **properties},
+        intervals={**checkpoint.config.intervals, CURVE: factors},
+    )
     card = (arguments.checkpoint / CARD).read_text(encoding="utf-8")
     dataclasses.replace(checkpoint, config=config).save(arguments.checkpoint, card, torch.float16)
 
@@ -238,7 +249,7 @@ def train(
         head.hidden.bias -= head.hidden.weight @ (mean / deviation)
         head.hidden.weight /= deviation
     head = head.half().double().requires_grad_(False)  # as it ships
-    head.uncertainty[:] = uncertainty(head, features, spectra, measured)
+    head.uncertainty[:] = uncertainty(head, features, spectra.each(lambda part: part[:, 0]), measured)
     member.expansion = head.half().float().eval()
 
 
@@ -246,36 +257,73 @@ def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measure
     """Standard errors of the logarithms of the parameters, from crystals that a perceptron has not seen.
 
     Those of the spectra and of the anharmonic term are as large as it takes for 95% of the measured entropies and heat
-    capacities to lie within two of the errors that they make.
+    capacities to lie within two of the errors that all parameters make.
     """
-    found = dict(zip(EXPANSION, KNOWN_ERRORS, strict=True))
-    logarithms = out_of_fold(head.members(features), measured.formula)
-    T, heat_capacity, entropy = (torch.from_numpy(part) for part in on_grid(measured))
-
-    def covered(**errors: float) -> tuple[NDArray, NDArray]:
-        """Errors in units of twice the standard error at 95% coverage, of entropies and of heat capacities."""
-        scales = torch.tensor([*(found | errors).values()], dtype=torch.float64)
-        expansion = UncertainExpansion(logarithms, scales.expand_as(logarithms).clone())
-        crystal = IsobaricCrystals(spectra.each(lambda part: part[:, 0]), expansion, T[0])
-        quantities = (("entropy", entropy), ("isobaric_heat_capacity", heat_capacity))
-        pairs = [(measured - crystal(name)[0], crystal(name)[1]) for name, measured in quantities]
-        return tuple(np.nanquantile((off.abs() / (2 * error)).numpy(), 0.95, axis=0) for off, error in pairs)
-
-    room = GRID.index(ROOM)
-    found["spectral_scale"] = next(
-        (x for x in CANDIDATES if covered(spectral_scale=x)[0][room] < 1), CANDIDATES[-1]
+    logarithms = out_of_fold(head.members(features), measured)
+    known = torch.tensor(KNOWN_ERRORS, dtype=torch.float64)
+    crystals = IsobaricCrystals(
+        spectra, UncertainExpansion(logarithms, known.expand_as(logarithms)), GRID_POINTS
     )
-    found["anharmonicity"] = next(
-        (x for x in 10 * CANDIDATES if covered(anharmonicity=x)[1][room:].max() < 1), 10 * CANDIDATES[-1]
-    )
-    print("standard errors of the logarithms:", {name: round(float(x), 3) for name, x in found.items()})
-    return torch.tensor([*found.values()], dtype=torch.float64)
+    _, heat_capacity, entropy = (torch.from_numpy(part) for part in on_grid(measured))
+    misses = [
+        ((values - found).numpy(), derivatives.numpy())
+        for values, (found, derivatives) in (
+            (entropy, crystals.sensitivities("entropy")),
+            (heat_capacity, crystals.sensitivities("isobaric_heat_capacity")),
+        )
+    ]
+    found, room = np.array(KNOWN_ERRORS), GRID.index(ROOM)
+
+    def covers(quantity: int, columns: slice) -> bool:
+        missed, derivatives = misses[quantity]
+        errors = np.sqrt(((derivatives * found[:, None, None]) ** 2).sum(0))
+        return bool((np.nanquantile(np.abs(missed) / errors, 0.95, axis=0)[columns] < 2).all())
+
+    while not covers(0, slice(room, room + 1)) and found[0] < 0.3:
+        found[0] += 0.01
+    while not covers(1, slice(room, None)) and found[-1] < 3:
+        found[-1] += 0.1
+    print("standard errors of the logarithms:", dict(zip(EXPANSION, found.round(2).tolist(), strict=True)))
+    return torch.from_numpy(found)
 
 
-def out_of_fold(logarithms: Tensor, formulas: Sequence[str]) -> Tensor:
+def out_of_fold(members: Tensor, measured: pd.DataFrame) -> Tensor:
     """What the perceptron says that has not seen the formula, shape (n, 5)."""
-    folds = torch.tensor([fold(formula) for formula in formulas])
-    return logarithms[torch.arange(len(folds)), folds]
+    folds = torch.tensor([fold(formula) for formula in measured.formula])
+    return members[torch.arange(len(folds)), folds]
+
+
+def unseen(checkpoint: Checkpoint, measured: pd.DataFrame) -> IsobaricCrystals:
+    """The measured crystals at the temperatures of `GRID`, as those perceptrons say that have not seen the formula."""
+    tokens = [checkpoint.tokenizer.encode(text) for text in measured.scope]
+    outputs = [run_heads(member, tokens) for member in checkpoint.members]
+    spectra = Spectra.together([output.spectra.each(Tensor.double) for output in outputs])
+    logarithms = torch.stack(
+        [
+            out_of_fold(member.expansion.members(features_of(member, tokens).float()), measured).double()
+            for member in checkpoint.members
+        ]
+    ).mean(0)
+    errors = torch.stack([output.expansion.scale.double() for output in outputs]).mean(0)
+    spectra = spectra.calibrated(checkpoint.config.spread_calibration)
+    return IsobaricCrystals(spectra, UncertainExpansion(logarithms, errors), GRID_POINTS)
+
+
+def accuracy(checkpoint: Checkpoint, measured: pd.DataFrame) -> tuple[dict[str, float], float]:
+    """Factors of prediction intervals, and the mean absolute error of the heat capacity at 298.15 K."""
+    crystals = unseen(checkpoint, measured)
+    _, heat_capacity, entropy = on_grid(measured)
+    room = GRID.index(ROOM)
+    found, error = (part.numpy() for part in crystals("isobaric_heat_capacity"))
+    missed = np.abs(found - heat_capacity)
+    for column, T in enumerate(GRID):
+        median = 100 * np.nanmedian(missed[:, column] / heat_capacity[:, column])
+        print(
+            f"Cp({T:g} K): MAE {np.nanmean(missed[:, column]):.2f} J/(mol-atom K), median error {median:.1f}%"
+        )
+    off = np.abs(crystals("entropy")[0].numpy() - entropy)[:, room]
+    print(f"S(298.15 K): MAE {np.nanmean(off):.2f} J/(mol-atom K)", flush=True)
+    return interval_factors((missed / error)[:, room:].ravel()), float(np.nanmean(missed[:, room]))
 
 
 def on_grid(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:

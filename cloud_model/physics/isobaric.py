@@ -75,11 +75,18 @@ class IsobaricCrystals:
         zero = torch.zeros(1).to(self._errors)
         return equilibrium(self._spectra, self._expansion, zero)
 
-    def __call__(self, function: IsobaricFunction) -> tuple[Tensor, Tensor]:
-        """Values and standard errors of a function of `Equilibrium`, both of shape (batch, nT)."""
+    def sensitivities(self, function: IsobaricFunction) -> tuple[Tensor, Tensor]:
+        """Values of a function of `Equilibrium`, shape (batch, nT), and derivatives, shape (5, batch, nT).
+
+        The derivatives are with respect to the logarithms of the fields of `Expansion`.
+        """
         varied: Tensor = getattr(self._state, function)
         if function in ("enthalpy", "gibbs_energy"):
             varied = varied - self._at_rest.enthalpy
         value, above, below = varied.split([1, len(self._errors), len(self._errors)])
-        derivatives = (above - below) / (2 * _STEP)
-        return value[0], (derivatives * self._errors).norm(dim=0)
+        return value[0], (above - below) / (2 * _STEP)
+
+    def __call__(self, function: IsobaricFunction) -> tuple[Tensor, Tensor]:
+        """Values and standard errors of a function of `Equilibrium`, both of shape (batch, nT)."""
+        value, derivatives = self.sensitivities(function)
+        return value, (derivatives * self._errors).norm(dim=0)

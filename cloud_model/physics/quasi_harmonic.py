@@ -238,7 +238,7 @@ def equilibrium(
         First derivatives of its functions by whatever requires gradients are exact.
     """
     volume = expansion.volume[..., None]
-    T, P = (torch.as_tensor(value).to(volume) for value in (T, P))
+    T, P = (torch.as_tensor(x, dtype=volume.dtype, device=volume.device) for x in (T, P))
     shape = torch.broadcast_shapes(volume.shape, T.shape, P.shape)
     with torch.no_grad():
         here = Equilibrium(spectra, expansion, T, P, torch.zeros(shape).to(volume))
