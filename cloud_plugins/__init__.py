@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cloud_plugins.matminer import CloudFeaturizer as CloudFeaturizer
     from cloud_plugins.matminer import CloudPropertyFeaturizer as CloudPropertyFeaturizer
     from cloud_plugins.phonopy import validate_heat_capacity as validate_heat_capacity
+    from cloud_plugins.phonopy import validate_quasi_harmonic as validate_quasi_harmonic
     from cloud_plugins.sklearn import CloudDebyeRegressor as CloudDebyeRegressor
     from cloud_plugins.sklearn import CloudEmbedder as CloudEmbedder
     from cloud_plugins.sklearn import CloudRegressor as CloudRegressor
@@ -27,6 +28,7 @@ _HOME = {
     "CloudPropertyFeaturizer": "matminer",
     "CloudRegressor": "sklearn",
     "validate_heat_capacity": "phonopy",
+    "validate_quasi_harmonic": "phonopy",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "CloudPropertyFeaturizer",
     "CloudRegressor",
     "validate_heat_capacity",
+    "validate_quasi_harmonic",
 ]
 
 

@@ -207,39 +207,43 @@ def train(
     features, known = (
         features_of(member, [encode(text) for text in rows.scope]) for rows in (measured, labels)
     )
-    output = run_heads(member, [encode(text) for text in measured.scope])
-    spectra = output.spectra.each(lambda part: part.double()[:, None])
-    T, heat_capacity, entropy = (torch.from_numpy(part)[:, None] for part in on_grid(measured))
+    spectra = run_heads(member, [encode(text) for text in measured.scope]).spectra.each(Tensor.float)
     learns, knows = (
         torch.tensor([[fold(f) != k for k in range(ExpansionHead.MEMBERS)] for f in rows.formula])
         for rows in (measured, labels)
     )
-    targets = torch.from_numpy(np.log(labels.reindex(columns=[*EXPANSION]).to_numpy(float)))
-    middle = torch.tensor([middle for middle, _ in EXPANSION.values()], dtype=torch.float64).log()
+    targets = torch.tensor(np.log(labels.reindex(columns=[*EXPANSION]).to_numpy(float)), dtype=torch.float32)
+    middle = torch.tensor([middle for middle, _ in EXPANSION.values()]).log()
 
     torch.manual_seed(0)
-    head = ExpansionHead(features.shape[1]).double()
+    head = ExpansionHead(features.shape[1])
     mean, deviation = known.mean(0), known.std(0) + 1e-6
     inputs, known = (features - mean) / deviation, (known - mean) / deviation
     optimizer = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     dropout = torch.nn.Dropout(DROPOUT)
-    share = learns.double() / learns.sum()
-    strain = torch.zeros(len(measured), ExpansionHead.MEMBERS, len(GRID), dtype=torch.float64)
+    points = points_of(measured)
+    rows, T, heat_capacity, entropy = (torch.tensor(part)[:, None] for part in points)
+    rows, scale = rows[:, 0], RELATIVE_ERROR * heat_capacity.clamp(min=10)
+    crowd = learns[rows] / rows.bincount()[rows][:, None]  # each crystal counts as much
+    here = spectra.each(lambda part: part[rows, None])
+    strain = torch.zeros(len(rows), ExpansionHead.MEMBERS, 1)
     for _ in range(steps):
         batch = torch.randint(len(labels), (BATCH,))
         off = (head.members(dropout(known[batch])) - targets[batch][:, None]) / torch.tensor(PRECISION)
         loss = CALCULATED * (knows[batch] * huber(off)).mean()
 
         logarithms = head.members(dropout(inputs))
-        near = Equilibrium(spectra, Expansion(*logarithms.exp().unbind(-1)), T, torch.zeros(()), strain)
+        parameters = Expansion(*logarithms[rows].exp().unbind(-1))
+        near = Equilibrium(here, parameters, T[..., None], torch.zeros(()), strain)
         state = near.moved()  # a step of Newton's from where the last one led
         strain = state.strain.detach()
-        scale = RELATIVE_ERROR * heat_capacity.nan_to_num().clamp(min=10)
-        losses = huber((state.isobaric_heat_capacity - heat_capacity) / scale)
-        missed = (state.entropy - entropy)[..., GRID.index(ROOM), None] / ENTROPY_ERROR
+        losses = huber((state.isobaric_heat_capacity - heat_capacity[..., None]) / scale[..., None])
+        missed = huber((state.entropy - entropy[..., None]) / ENTROPY_ERROR)
         prior = (((logarithms - middle) / torch.tensor(PRIOR)) ** 2).sum(-1) / 2
-        loss = loss + (share * (losses + ENTROPY * huber(missed) + PRIOR_WEIGHT * prior)).sum()
+        loss = loss + (crowd * losses).sum() / learns.sum()
+        loss = loss + ENTROPY * (learns[rows] * missed).sum() / learns.sum()
+        loss = loss + PRIOR_WEIGHT * (learns * prior).sum() / learns.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -249,7 +253,7 @@ def train(
         head.hidden.bias -= head.hidden.weight @ (mean / deviation)
         head.hidden.weight /= deviation
     head = head.half().double().requires_grad_(False)  # as it ships
-    head.uncertainty[:] = uncertainty(head, features, spectra.each(lambda part: part[:, 0]), measured)
+    head.uncertainty[:] = uncertainty(head, features.double(), spectra.each(Tensor.double), measured)
     member.expansion = head.half().float().eval()
 
 
@@ -300,7 +304,7 @@ def unseen(checkpoint: Checkpoint, measured: pd.DataFrame) -> IsobaricCrystals:
     spectra = Spectra.together([output.spectra.each(Tensor.double) for output in outputs])
     logarithms = torch.stack(
         [
-            out_of_fold(member.expansion.members(features_of(member, tokens).float()), measured).double()
+            out_of_fold(member.expansion.members(features_of(member, tokens)), measured).double()
             for member in checkpoint.members
         ]
     ).mean(0)
@@ -324,6 +328,14 @@ def accuracy(checkpoint: Checkpoint, measured: pd.DataFrame) -> tuple[dict[str, 
     off = np.abs(crystals("entropy")[0].numpy() - entropy)[:, room]
     print(f"S(298.15 K): MAE {np.nanmean(off):.2f} J/(mol-atom K)", flush=True)
     return interval_factors((missed / error)[:, room:].ravel()), float(np.nanmean(missed[:, room]))
+
+
+def points_of(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Rows, temperatures, heat capacities and, at 298.15 K only, entropies of all that was measured."""
+    T, heat_capacity, entropy = on_grid(measured)
+    entropy[T != ROOM] = np.nan
+    rows, columns = np.nonzero(np.isfinite(heat_capacity))
+    return rows, *(part[rows, columns].astype(np.float32) for part in (T, heat_capacity, entropy))
 
 
 def on_grid(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
@@ -350,7 +362,7 @@ def huber(errors: Tensor) -> Tensor:
 
 def features_of(member: Predictor, tokens: list[Tokens]) -> Tensor:
     (features,) = run_batched(lambda batch: [property_features(member.hidden_states(batch), batch)], tokens)
-    return features.double()
+    return features.float()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cloud_model.errors import CloudError
     from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+    from cloud_plugins.phonopy.quasi_harmonic import QuasiHarmonicValidation
 
 Results = Mapping[str, "HeatCapacityValidation"]
 Failures = Mapping[str, "CloudError"]
@@ -38,6 +39,10 @@ _folder = click.Path(file_okay=False, path_type=Path)
     "--supercell-length", default=10.0, show_default=True, help="Shortest axis of supercells, Angstrom."
 )
 @click.option("--cache", type=_folder, help="Keep forces in this folder, and go on from them.")
+@click.option(
+    "--quasi-harmonic", is_flag=True, help="Compare at constant pressure, with phonons of several volumes."
+)
+@click.option("--pressure", type=float, default=0.0, help="GPa, for --quasi-harmonic.")
 @click.option("--allow-unstable", is_flag=True, help="Compare unstable crystals without imaginary modes.")
 @click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
 @click.option("-o", "--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
@@ -51,6 +56,8 @@ def validate(
     plot: Path | None,
     output: Path | None,
     output_format: str,
+    quasi_harmonic: bool,
+    pressure: float,
     **settings: Any,
 ) -> int:
     """Compare CLOUD's heat capacity with that of harmonic phonons.
@@ -64,11 +71,20 @@ def validate(
       cloud validate phonopy_params.yaml --plot heat_capacity.png
       cloud validate calculations/ -o report.html
       cloud validate Cu.cif --calculator emt --relax
+      cloud validate Cu.cif --calculator emt --quasi-harmonic
+
+    With --quasi-harmonic a source is a folder that holds e-v.dat (volume and energy of a cell in each line) and, for
+    each volume in the order of their names, thermal_properties.yaml files or folders with phonopy files; or, with
+    --calculator, a structure file, which is relaxed and strained. Heat capacity, expansion, bulk modulus and Gibbs
+    energy at constant pressure are compared from 0 K to the highest --temperature, or to 1000 K.
 
     Exit code: 0; 1 if some sources failed (each is named on standard error); 2 for wrong usage.
     """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
+    if quasi_harmonic:
+        settings |= {"pressure": pressure, "temperatures": temperatures, "model": options.load(model)}
+        return _validate_quasi_harmonic(sources, plot, output, output_format, settings)
     files = [file for source in sources for file in _files(source, with_forces=not settings["calculator"])]
     if len(files) > 1 and (plot or settings["crystal"]):
         raise click.UsageError("--plot and --crystal are for one source.")
@@ -86,6 +102,78 @@ def validate(
     if output is not None:
         _write(output, results, failures)
     return int(bool(failures))
+
+
+def _validate_quasi_harmonic(
+    sources: Sequence[str],
+    plot: Path | None,
+    output: Path | None,
+    output_format: str,
+    settings: dict[str, Any],
+) -> int:
+    from cloud_model.errors import CloudError
+    from cloud_plugins.phonopy.quasi_harmonic import validate_quasi_harmonic
+    from cloud_plugins.phonopy.report import quasi_harmonic_report_html
+
+    if settings.pop("allow_unstable"):
+        raise click.UsageError("--allow-unstable is for harmonic phonons: unstable ones have no free energy.")
+    if len(sources) > 1 and (plot or settings["crystal"]):
+        raise click.UsageError("--plot and --crystal are for one source.")
+    settings.pop("relax")  # the crystal is always relaxed
+    temperatures = settings.pop("temperatures")
+    settings["max_temperature"] = max(temperatures, default=1000.0)
+    results: dict[str, QuasiHarmonicValidation] = {}
+    failures: dict[str, CloudError] = {}
+    for source in sources:
+        try:
+            results[source] = validate_quasi_harmonic(source, **settings)
+        except CloudError as error:
+            failures[source] = error
+            click.echo(str(error), err=True)
+    records: list[dict[str, Any]] = [
+        {"input": source, **result.to_dict(), "error": None} for source, result in results.items()
+    ]
+    records += [{"input": source, "error": str(failure)} for source, failure in failures.items()]
+    if output_format == "json":
+        print_json(records)
+    elif output_format == "csv":
+        print_csv(
+            {"input": source, "formula": result.formula, **row}
+            for source, result in results.items()
+            for row in result.to_frame().to_dict("records")
+        )
+    else:
+        for result in results.values():
+            console().print(_quasi_harmonic_table(result))
+    if plot is not None:
+        for result in results.values():
+            result.plot().savefig(plot)
+    if output is not None:
+        page = quasi_harmonic_report_html(list(results.values()), list(failures.values()))
+        output.write_text(
+            json.dumps(records, indent=2) if output.suffix == ".json" else page, encoding="utf-8"
+        )
+    return int(bool(failures))
+
+
+def _quasi_harmonic_table(result: QuasiHarmonicValidation) -> Table:
+    frame = result.to_frame()
+    columns = {
+        "heat_capacity": ("Cp\nJ/(mol-atom K)", 1.0),
+        "thermal_expansion": ("expansion\n10^-6/K", 1e6),
+        "bulk_modulus": ("bulk modulus\nGPa", 1.0),
+        "gibbs_energy": ("Gibbs energy\nJ/mol-atom", 1.0),
+    }
+    headers = [f"{side} {header}" for header, _ in columns.values() for side in ("phonons", "CLOUD")]
+    table = new_table("K", *headers, title=f"{result.formula}, constant pressure")
+    for _, row in frame[frame["temperature"] % 50 == 0].iterrows():
+        values = [
+            f"{factor * row[f'{side}_{name}']:.4g}"
+            for name, (_, factor) in columns.items()
+            for side in ("quasi_harmonic", "cloud")
+        ]
+        table.add_row(f"{row['temperature']:g}", *values)
+    return table
 
 
 def _files(source: str, *, with_forces: bool) -> list[str]:

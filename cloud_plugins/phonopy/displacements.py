@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,9 +73,7 @@ def calculate_phonons(
     from tqdm import tqdm
 
     standard = _standardise(crystal)
-    atoms = Atoms(
-        standard.std_types, cell=standard.std_lattice, scaled_positions=standard.std_positions, pbc=True
-    )
+    atoms = _conventional_cell(standard)
     with _calculator_errors(crystal, calculator):
         if relax:
             _relax(atoms, calculator)
@@ -103,6 +101,37 @@ def calculate_phonons(
     return phonon, residual
 
 
+def static_energy(
+    crystal: Crystal, calculator: Calculator, *, relax: Literal["cell", "positions"]
+) -> tuple[Crystal, float]:
+    """Relax a crystal, its symmetry kept.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        Any cell of the crystal.
+    calculator : ase Calculator
+        Gives energies and forces, and stresses for the cell.
+    relax : {"cell", "positions"}
+        Whether the cell may change too.
+
+    Returns
+    -------
+    tuple of Crystal and float
+        The conventional cell and its energy, eV.
+
+    Raises
+    ------
+    PhononError
+        The calculator fails, or the relaxation does not end.
+    """
+    atoms = _conventional_cell(_standardise(crystal))
+    with _calculator_errors(crystal, calculator):
+        _relax(atoms, calculator, cell=relax == "cell")
+        energy = float(atoms.get_potential_energy())
+    return Crystal(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, crystal.label), energy
+
+
 def _standardise(crystal: Crystal) -> Any:
     """Symmetry dataset of spglib; its ``std_`` fields hold the conventional cell."""
     import spglib
@@ -114,14 +143,22 @@ def _standardise(crystal: Crystal) -> Any:
     return dataset
 
 
-def _relax(atoms: Atoms, calculator: Calculator) -> None:
+def _conventional_cell(standard: Any) -> Atoms:
+    from ase import Atoms
+
+    return Atoms(
+        standard.std_types, cell=standard.std_lattice, scaled_positions=standard.std_positions, pbc=True
+    )
+
+
+def _relax(atoms: Atoms, calculator: Calculator, cell: bool = True) -> None:
     from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter
     from ase.optimize import LBFGS
 
     atoms.calc = calculator
     atoms.set_constraint(FixSymmetry(atoms, symprec=DEFAULT_SYMPREC))
-    filtered: Any = FrechetCellFilter(atoms)
+    filtered: Any = FrechetCellFilter(atoms) if cell else atoms
     optimizer = LBFGS(filtered, logfile=None)  # type: ignore[arg-type]  # ASE lets None be no log
     if not optimizer.run(fmax=_RELAXED_FORCE, steps=_RELAXATION_STEPS):
         raise PhononError(

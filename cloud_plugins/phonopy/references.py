@@ -127,7 +127,7 @@ def _from_path(path: str | os.PathLike[str], temperatures: ArrayLike) -> Referen
     if ".ncmat" in text:
         return _from_ncrystal(_ncrystal_info(text), text)
     file = phonopy_file(Path(text))
-    return from_phonopy(_load_phonopy(file), text, temperatures)
+    return from_phonopy(load_phonopy(file), text, temperatures)
 
 
 def phonopy_file(path: Path) -> Path:
@@ -142,10 +142,11 @@ def phonopy_file(path: Path) -> Path:
     raise PhononError(str(path), "holds no phonopy file", f"Name one of them {PHONOPY_FILES[0]}.")
 
 
-def _load_phonopy(file: Path) -> Phonopy:
+def load_phonopy(file: Path) -> Phonopy:
+    """Read a phonopy file with forces in it or beside it."""
     import phonopy
 
-    _check_tags(file)
+    check_tags(file)
     try:
         # phonopy looks for FORCE_SETS, FORCE_CONSTANTS and BORN in the working directory only
         with _WORKING_DIRECTORY, chdir(file.parent), warnings.catch_warnings():
@@ -167,7 +168,7 @@ def _load_phonopy(file: Path) -> Phonopy:
     return phonon
 
 
-def _check_tags(file: Path) -> None:
+def check_tags(file: Path) -> None:
     """Refuse a YAML file with tags, of which phonopy writes none: its loader would run what they name."""
     try:
         content = read_bytes(file, str(file))

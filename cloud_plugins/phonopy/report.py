@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+    from cloud_plugins.phonopy.quasi_harmonic import QuasiHarmonicValidation
 
 
 def report_html(results: Sequence[HeatCapacityValidation], failures: Sequence[CloudError] = ()) -> str:
@@ -44,6 +45,24 @@ def crystal_html(result: HeatCapacityValidation) -> Markup:
     table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
     template = _environment().get_template("crystal.html.j2")
     return Markup(template.render(result=result, spectra=spectra, table=table, svg=svg))  # noqa: S704
+
+
+def quasi_harmonic_report_html(
+    results: Sequence[QuasiHarmonicValidation], failures: Sequence[CloudError] = ()
+) -> str:
+    """Write a page about many crystals at constant pressure; as `report_html`."""
+    worst_first = sorted(results, key=lambda result: result.mae, reverse=True)
+    template = _environment().get_template("quasi_harmonic_report.html.j2")
+    return template.render(results=worst_first, failures=failures, body=quasi_harmonic_html)
+
+
+def quasi_harmonic_html(result: QuasiHarmonicValidation) -> Markup:
+    """Write a fragment of HTML about one crystal at constant pressure: figures of merit, plots and the table."""
+    from markupsafe import Markup
+
+    table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
+    template = _environment().get_template("quasi_harmonic.html.j2")
+    return Markup(template.render(result=result, summary=result.summary(), table=table, svg=svg))  # noqa: S704
 
 
 @cache

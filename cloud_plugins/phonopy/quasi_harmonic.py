@@ -1,0 +1,430 @@
+"""CLOUD's thermodynamics at constant pressure beside phonopy's quasi-harmonic approximation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cloud_model.crystal.conversions import Crystal
+from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.physics.thermodynamics import Thermodynamics
+from cloud_plugins.phonopy.calculators import named_calculator
+from cloud_plugins.phonopy.cells import formula, to_crystal, unit_cell
+from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy
+from cloud_plugins.phonopy.references import check_tags, load_phonopy, phonopy_file
+from cloud_plugins.phonopy.spectrum import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ase.calculators.calculator import Calculator
+    from matplotlib.figure import Figure
+    from phonopy import Phonopy
+
+    from cloud_model import CloudModel
+
+ENERGIES = "e-v.dat"
+PROPERTIES = "thermal_properties.yaml*"
+STRAINS = tuple(np.linspace(-0.04, 0.08, 7).round(3).tolist())
+"""Changes of the volume at which a calculator is asked, relative to the cell at rest."""
+
+_MESH = 100.0  # Angstrom, length that sets phonopy's mesh
+_STEP = 10.0  # K between the temperatures of the fit
+_MARGIN = 3  # temperatures that phonopy's numerical derivatives lose at the end
+_FEWEST = 5  # volumes that an equation of state takes
+
+
+@dataclass(frozen=True, eq=False)
+class QuasiHarmonicReference:
+    """Thermodynamics of phonons at several volumes, fitted by phonopy; per mole of atoms, shapes (nT,).
+
+    Parameters
+    ----------
+    source : str
+        Where the phonons come from.
+    temperatures : ndarray
+        K.
+    heat_capacity : ndarray
+        At constant pressure, J/(mol-atom K).
+    gibbs_energy : ndarray
+        From the enthalpy at 0 K without pressure, J/mol-atom.
+    thermal_expansion : ndarray
+        Of the volume, 1/K.
+    bulk_modulus : ndarray
+        Isothermal, GPa.
+    volume : ndarray
+        Cubic Angstrom per atom.
+    crystal : Crystal or None
+        One of the cells; None where only thermal properties were read.
+    """
+
+    source: str
+    temperatures: Array
+    heat_capacity: Array
+    gibbs_energy: Array
+    thermal_expansion: Array
+    bulk_modulus: Array
+    volume: Array
+    crystal: Crystal | None = None
+
+
+QUANTITIES = {
+    "heat_capacity": ("isobaric_heat_capacity_per_atom", "Heat capacity (J/(mol-atom K))"),
+    "thermal_expansion": ("thermal_expansion", "Volume expansion (1/K)"),
+    "bulk_modulus": ("bulk_modulus", "Bulk modulus (GPa)"),
+    "gibbs_energy": ("gibbs_energy_per_atom", "Gibbs energy from 0 K (J/mol-atom)"),
+    "volume": ("volume_per_atom", "Volume (Å³ per atom)"),
+}
+"""Attributes of the reference -> those of CLOUD, and how figures name them."""
+
+
+@dataclass(frozen=True, eq=False)
+class QuasiHarmonicValidation:
+    """CLOUD's functions at constant pressure beside those of quasi-harmonic phonons, per mole of atoms.
+
+    Parameters
+    ----------
+    crystal : Crystal or str
+        What CLOUD predicted; a string is SCOPE.
+    reference : QuasiHarmonicReference
+        The phonons.
+    cloud : Thermodynamics
+        CLOUD's prediction at the same temperatures and pressure.
+    """
+
+    crystal: Crystal | str
+    reference: QuasiHarmonicReference
+    cloud: Thermodynamics
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula of the crystal; the SCOPE string where there is nothing else."""
+        return self.crystal if isinstance(self.crystal, str) else formula(self.crystal)
+
+    @property
+    def temperatures(self) -> Array:
+        """Temperatures, K, shape (nT,)."""
+        return self.cloud.temperatures
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute difference of the heat capacities, J/(mol-atom K)."""
+        return float(np.abs(self.cloud.isobaric_heat_capacity_per_atom - self.reference.heat_capacity).mean())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Table with one row a temperature.
+
+        Returns
+        -------
+        DataFrame
+            ``temperature`` in K and, with prefix ``quasi_harmonic_`` or ``cloud_``, ``heat_capacity`` in
+            J/(mol-atom K), ``thermal_expansion`` in 1/K, ``bulk_modulus`` in GPa, ``gibbs_energy`` from 0 K in
+            J/mol-atom and ``volume`` in cubic Angstrom per atom; CLOUD's with a standard error ``cloud_<name>_std``.
+        """
+        import pandas as pd
+
+        columns: dict[str, Any] = {"temperature": self.temperatures}
+        for name, (attribute, _) in QUANTITIES.items():
+            columns[f"quasi_harmonic_{name}"] = getattr(self.reference, name)
+            columns[f"cloud_{name}"] = getattr(self.cloud, attribute)
+            columns[f"cloud_{name}_std"] = getattr(self.cloud, f"{attribute}_std")
+        return pd.DataFrame(columns)
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of merit: mean absolute differences, in the units of `to_frame`, and what was compared."""
+        frame = self.to_frame()
+        differences = {
+            f"{name}_mae": float((frame[f"cloud_{name}"] - frame[f"quasi_harmonic_{name}"]).abs().mean())
+            for name in QUANTITIES
+        }
+        described = {
+            "formula": self.formula,
+            "source": self.reference.source,
+            "pressure": self.cloud.pressure,
+        }
+        return {**described, **differences}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, lists and strings, ready for JSON."""
+        return {**self.summary(), "table": self.to_frame().to_dict(orient="list")}
+
+    def plot(self) -> Figure:
+        """Draw heat capacity, expansion, bulk modulus and Gibbs energy of both over the temperature."""
+        from matplotlib.figure import Figure
+
+        from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style
+
+        frame = self.to_frame()
+        with style():
+            figure = Figure(figsize=(9.0, 6.4))
+            for axes, name in zip(figure.subplots(2, 2, sharex=True).flat, QUANTITIES, strict=False):
+                value, error = frame[f"cloud_{name}"], frame[f"cloud_{name}_std"]
+                axes.plot(
+                    self.temperatures,
+                    frame[f"quasi_harmonic_{name}"],
+                    color=HARMONIC_COLOUR,
+                    label="quasi-harmonic phonons",
+                )
+                axes.plot(self.temperatures, value, color=CLOUD_COLOUR, label="CLOUD")
+                axes.fill_between(
+                    self.temperatures,
+                    value - error,
+                    value + error,
+                    color=CLOUD_COLOUR,
+                    alpha=0.2,
+                    linewidth=0,
+                )
+                axes.set_ylabel(QUANTITIES[name][1])
+            figure.axes[0].legend(loc="lower right")
+            for axes in figure.axes[2:]:
+                axes.set_xlabel("Temperature (K)")
+            figure.suptitle(self.formula)
+        return figure
+
+    def _repr_html_(self) -> str:
+        from cloud_plugins.phonopy.report import quasi_harmonic_html
+
+        return f"<h3>{self.formula}</h3>{quasi_harmonic_html(self)}"
+
+
+def validate_quasi_harmonic(
+    reference: Any,
+    crystal: Any = None,
+    *,
+    model: CloudModel | None = None,
+    calculator: Calculator | str | None = None,
+    max_temperature: float = 1000.0,
+    pressure: float = 0.0,
+    strains: Sequence[float] = STRAINS,
+    supercell_length: float = 10.0,
+    cache: str | Path | None = None,
+) -> QuasiHarmonicValidation:
+    """Compare CLOUD at constant pressure with phonopy's quasi-harmonic approximation.
+
+    Parameters
+    ----------
+    reference : path or crystal
+        A folder with ``e-v.dat`` (volumes in cubic Angstrom and energies in eV of the cells, one line a volume) and,
+        for each line in the order of their names, either a file ``thermal_properties.yaml*`` of the same cell or a
+        folder with a phonopy file; or a crystal (ASE Atoms, pymatgen Structure, path to a structure file), with a
+        calculator.
+    crystal : crystal or SCOPE string, optional
+        What CLOUD predicts. Needed where the folder holds thermal properties only.
+    model : CloudModel, optional
+        The default checkpoint if left out.
+    calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
+        Gives energies and forces of the crystal, which is relaxed first and then strained; by default the one attached
+        to the Atoms.
+    max_temperature : float
+        K; the table is in steps of 10 K from 0. Thermal properties must reach 30 K beyond it, or it ends sooner.
+    pressure : float
+        GPa.
+    strains : sequence of float
+        Relative changes of the volume, at least five, for `calculator`.
+    supercell_length, cache
+        As in `validate_heat_capacity`; with a cache a calculation that was cut off goes on from there.
+
+    Raises
+    ------
+    PhononError
+        The reference cannot be read, has imaginary modes, or its energies have no minimum.
+    ArgumentError
+        An argument is out of its range or missing.
+    """
+    if not 0 < max_temperature < np.inf:
+        raise ArgumentError(f"max_temperature {max_temperature!r}", "is not positive", "Give it in K.")
+    grid = np.arange(0.0, max_temperature + _MARGIN * _STEP + 1, _STEP)
+    calculator = calculator or getattr(reference, "calc", None)
+    if calculator is not None:
+        settings = {"supercell_length": supercell_length, "cache": cache}
+        found = _from_calculator(to_crystal(reference), calculator, strains, grid, pressure, **settings)
+    elif isinstance(reference, str | os.PathLike):
+        found = _from_folder(Path(reference), grid, pressure)
+    else:
+        raise ArgumentError("reference", "is a crystal", "Pass a calculator as well.")
+    described = found.crystal if crystal is None else crystal
+    if described is None:
+        raise ArgumentError(found.source, "tells no crystal", "Pass the crystal as the second argument.")
+    if not (isinstance(described, str) and described.count("|") == 2):
+        described = to_crystal(described)
+    if model is None:
+        from cloud_model import CloudModel
+
+        model = CloudModel.from_pretrained()
+    cloud = model.thermodynamics(described, found.temperatures, pressure)
+    return QuasiHarmonicValidation(described, found, cloud)
+
+
+def _from_folder(folder: Path, grid: Array, pressure: float) -> QuasiHarmonicReference:
+    volumes, energies = _energies(folder / ENERGIES)
+    files = sorted(folder.glob(PROPERTIES), key=_natural)
+    folders = [path for path in sorted(folder.iterdir(), key=_natural) if path.is_dir()]
+    if not files and not folders:
+        raise PhononError(
+            str(folder),
+            f"holds neither {PROPERTIES} nor folders",
+            "Give the thermal properties of each volume.",
+        )
+    found = files or folders
+    if len(found) != len(volumes):
+        raise PhononError(
+            str(folder),
+            f"holds phonons of {len(found)} volumes, and {ENERGIES} {len(volumes)}",
+            "Give both for the same volumes, in the same order.",
+        )
+    if files:
+        atoms, tables = _thermal_properties(files)
+        return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1])
+    phonons = [load_phonopy(phonopy_file(path)) for path in found]
+    atoms = round(volumes[0] / (phonons[0].primitive.volume / len(phonons[0].primitive)))
+    tables = _tables([_stable(phonon, str(path)) for phonon, path in zip(phonons, found, strict=True)], grid)
+    crystal = unit_cell(phonons[int(np.argmin(energies))])
+    return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1], crystal)
+
+
+def _natural(path: Path) -> tuple[int, str]:
+    """Key that puts the numbers at the ends of names, such as thermal_properties.yaml--5, in their order."""
+    _, _, number = path.name.partition("-")
+    try:
+        return int(number), path.name
+    except ValueError:
+        return 0, path.name
+
+
+def _energies(file: Path) -> tuple[Array, Array]:
+    try:
+        volumes, energies = np.loadtxt(file, unpack=True, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise PhononError(
+            str(file), f"cannot be read ({error})", "Give a volume and an energy in each line."
+        ) from error
+    return volumes, energies
+
+
+def _thermal_properties(files: Sequence[Path]) -> tuple[int, tuple[Array, Array, Array, Array]]:
+    """Atoms of the cell; temperatures, free energies, heat capacities and entropies of all files a mole of atoms."""
+    import yaml
+    from phonopy.file_IO import read_thermal_properties_yaml
+
+    for file in files:
+        check_tags(file)
+    try:
+        head = yaml.safe_load(files[0].read_text().partition("thermal_properties:")[0])
+        atoms = int(head["natom"])
+        T, heat_capacity, entropy, free_energy, *_ = read_thermal_properties_yaml(
+            [str(file) for file in files]
+        )
+    except Exception as error:  # phonopy's parser raises whatever it meets
+        raise PhononError(
+            str(files[0].parent),
+            f"has thermal properties that phonopy cannot read ({error})",
+            "Write them again.",
+        ) from error
+    return atoms, (T, free_energy / atoms, heat_capacity / atoms, entropy / atoms)
+
+
+def _stable(phonon: Phonopy, source: str) -> Phonopy:
+    phonon.run_mesh(_MESH)
+    lowest = float(phonon.mesh.frequencies.min())
+    if lowest < -0.1:
+        raise PhononError(source, f"has imaginary modes, down to {lowest:.1f} THz", "Leave out this volume.")
+    return phonon
+
+
+def _tables(phonons: Sequence[Phonopy], grid: Array) -> tuple[Array, Array, Array, Array]:
+    columns = []
+    for phonon in phonons:
+        phonon.run_thermal_properties(temperatures=grid)
+        found = phonon.thermal_properties
+        columns.append(
+            np.array([found.free_energy, found.heat_capacity, found.entropy]) / len(phonon.primitive)
+        )
+    free_energy, heat_capacity, entropy = np.moveaxis(np.array(columns), 0, -1)
+    return grid, free_energy, heat_capacity, entropy
+
+
+def _from_calculator(
+    crystal: Crystal,
+    calculator: Calculator | str,
+    strains: Sequence[float],
+    grid: Array,
+    pressure: float,
+    **settings: Any,
+) -> QuasiHarmonicReference:
+    if len(strains) < _FEWEST:
+        raise ArgumentError(
+            "strains", f"are {len(strains)}", f"Give at least {_FEWEST} changes of the volume."
+        )
+    if isinstance(calculator, str):
+        calculator = named_calculator(calculator)
+    relaxed, _ = static_energy(crystal, calculator, relax="cell")
+    phonons, volumes, energies = [], [], []
+    for strain in strains:
+        scaled = Crystal(
+            (1 + strain) ** (1 / 3) * relaxed.lattice, relaxed.positions, relaxed.numbers, crystal.label
+        )
+        at_rest, energy = static_energy(scaled, calculator, relax="positions")
+        phonon, _ = calculate_phonons(at_rest, calculator, **settings)
+        phonons.append(_stable(phonon, f"{crystal.name} at a strain of {strain:g}"))
+        volumes.append(abs(float(np.linalg.det(at_rest.lattice))) / len(at_rest))
+        energies.append(energy / len(at_rest))
+    source = f"{crystal.name} by {type(calculator).__name__}"
+    return _fit(
+        source, np.array(volumes), np.array(energies), *_tables(phonons, grid), pressure, grid[-1], crystal
+    )
+
+
+def _fit(
+    source: str,
+    volumes: Array,
+    energies: Array,
+    temperatures: Array,
+    free_energy: Array,
+    heat_capacity: Array,
+    entropy: Array,
+    pressure: float,
+    top: float,
+    crystal: Crystal | None = None,
+) -> QuasiHarmonicReference:
+    """Fit phonopy's equation of state at each temperature; all per atom, energies in eV, free energies in kJ/mol."""
+    from phonopy import PhonopyQHA
+    from scipy.constants import N_A, e
+
+    if len(volumes) < _FEWEST:
+        raise PhononError(source, f"has {len(volumes)} volumes", f"Give at least {_FEWEST}.")
+    kept = temperatures <= top + 1e-6
+    arguments = {
+        "volumes": volumes,
+        "temperatures": temperatures[kept],
+        "free_energy": free_energy[kept],
+        "cv": heat_capacity[kept],
+        "entropy": entropy[kept],
+    }
+    try:
+        fitted = PhonopyQHA(electronic_energies=energies, pressure=pressure, **arguments)
+        free = fitted if not pressure else PhonopyQHA(electronic_energies=energies, **arguments)
+    except Exception as error:  # its optimiser raises whatever it meets
+        raise PhononError(
+            source,
+            f"has energies that no equation of state fits ({error})",
+            "Give volumes about the minimum.",
+        ) from error
+    count = len(fitted.thermal_expansion) - 1
+    gibbs, start = np.asarray(fitted.gibbs_temperature), float(free.gibbs_temperature[0])
+    curves = {
+        "heat_capacity": fitted.heat_capacity_P_polyfit,
+        "gibbs_energy": e * N_A * (gibbs - start),
+        "thermal_expansion": fitted.thermal_expansion,
+        "bulk_modulus": fitted.bulk_modulus_temperature,
+        "volume": fitted.volume_temperature,
+    }
+    found = {name: np.asarray(values, dtype=float)[:count] for name, values in curves.items()}
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise PhononError(
+            source, "has no minimum of the free energy at some temperature", "Give larger volumes."
+        )
+    return QuasiHarmonicReference(source, temperatures[kept][:count], **found, crystal=crystal)
