@@ -15,6 +15,9 @@ from cloud_model.cli.output import console, new_table, print_csv, print_json, un
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cloud_model.cli.inputs import Source
+    from cloud_model.model import CloudModel
+    from cloud_model.physics.fits import Form
     from cloud_model.physics.thermodynamics import Thermodynamics
 
 _TEMPERATURES = tuple(range(0, 1001, 50))
@@ -29,21 +32,36 @@ _POINTS = 201  # of a curve
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the heat capacity into this PNG, SVG or PDF file.",
 )
+@click.option("--pressure", type=float, default=0.0, help="GPa, up to 30.")
+@click.option(
+    "--fit",
+    type=click.Choice(["shomate", "nasa9"]),
+    help="Print a polynomial of thermochemical tables instead, from 298.15 K to the highest temperature.",
+)
 @options.model
 @options.output_format
 def thermo(
-    crystal: str, temperatures: Sequence[float], plot: Path | None, model: str | None, output_format: str
+    crystal: str,
+    temperatures: Sequence[float],
+    plot: Path | None,
+    pressure: float,
+    fit: Form | None,
+    model: str | None,
+    output_format: str,
 ) -> None:
     """Show the thermodynamics of a crystal.
 
-    Heat capacity, internal energy, entropy and free energy from 0 to 1000 K, or at each --temperature. Energies
-    include the zero-point energy. Without --plot, the heat capacity is drawn in the terminal.
+    Heat capacities at constant volume (harmonic) and at constant pressure, and entropy, enthalpy and Gibbs energy at
+    constant pressure from 0 to 1000 K, or at each --temperature; enthalpy and Gibbs energy count from the enthalpy at
+    0 K. Without --plot, the heat capacity is drawn in the terminal. The other formats hold all quantities, per mole of
+    atoms and of cells, each with its standard error.
 
     \b
     Examples:
       cloud thermo MgO.cif
       cloud thermo MgO.cif -T 77 -T 300 --format csv
       cloud thermo MgO.cif --plot heat_capacity.png
+      cloud thermo MgO.cif --fit shomate
     """
     import numpy as np
 
@@ -52,8 +70,11 @@ def thermo(
         raise click.UsageError(f"{crystal!r} is {len(sources)} crystals; give one")
     grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
-    frame = loaded.thermodynamics(sources[0].crystal, grid).to_frame()
-    curve = loaded.thermodynamics(sources[0].crystal, np.linspace(0, max(grid.max(), 1), _POINTS))
+    if fit:
+        _print_fit(loaded, sources[0], fit, float(grid.max()), pressure, output_format)
+        return
+    frame = loaded.thermodynamics(sources[0].crystal, grid, pressure).to_frame()
+    curve = loaded.thermodynamics(sources[0].crystal, np.linspace(0, max(grid.max(), 1), _POINTS), pressure)
     if plot:
         _save(curve, plot, sources[0].name)
     if output_format == "json":
@@ -68,17 +89,67 @@ def thermo(
 
 def _print_table(frame: pd.DataFrame, name: str) -> None:
     columns = {
+        "heat_capacity_per_atom": "Cv, harmonic\nJ/(mol-atom K)",
+        "isobaric_heat_capacity_per_atom": "Cp\nJ/(mol-atom K)",
+        "isobaric_entropy_per_atom": "entropy\nJ/(mol-atom K)",
+        "enthalpy_per_atom": "enthalpy\nJ/mol-atom",
+        "gibbs_energy_per_atom": "Gibbs energy\nJ/mol-atom",
+        "thermal_expansion": "expansion\n1/K",
+    }
+    harmonic = {
         "heat_capacity_per_atom": "heat capacity\nJ/(mol-atom K)",
         "vibrational_internal_energy_per_atom": "internal energy\nJ/mol-atom",
         "vibrational_entropy_per_atom": "entropy\nJ/(mol-atom K)",
         "vibrational_free_energy_per_atom": "free energy\nJ/mol-atom",
     }
+    if "enthalpy_per_atom" not in frame:
+        columns = harmonic
     table = new_table("K", *columns.values(), title=name)
     for row in frame.to_dict("records"):
         table.add_row(
             f"{row['temperature']:g}", *(uncertain(row[name], row[f"{name}_std"]) for name in columns)
         )
     console().print(table)
+
+
+def _print_fit(
+    model: CloudModel, source: Source, form: Form, highest: float, pressure: float, output_format: str
+) -> None:
+    import numpy as np
+    from pymatgen.core.composition import Composition
+
+    from cloud_model.errors import CloudError
+    from cloud_model.physics.fits import ROOM, fit_heat_capacity
+
+    scope = model.scopes([source.crystal])[0]
+    if isinstance(scope, CloudError):
+        raise scope
+    if highest < ROOM + 100:
+        raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
+    curve = model.thermodynamics(source.crystal, np.linspace(ROOM, highest, _POINTS), pressure)
+    found = fit_heat_capacity(curve, form, round(Composition(scope.formula).num_atoms))
+    record = {
+        "input": source.name,
+        "formula": scope.formula,
+        "form": form,
+        **found.coefficients,
+        "lowest_temperature": found.lowest,
+        "highest_temperature": found.highest,
+        "largest_deviation": found.largest_deviation,
+    }
+    if output_format == "json":
+        print_json([record])
+    elif output_format == "csv":
+        print_csv([record])
+    else:
+        table = new_table("coefficient", form, title=f"{source.name}, per mole of {scope.formula}")
+        for name, value in found.coefficients.items():
+            table.add_row(name, f"{value:.9g}")
+        console().print(table)
+        click.echo(
+            f"{found.lowest:g} to {found.highest:g} K, largest deviation of Cp {found.largest_deviation:.2g} "
+            "J/(mol K). H(298.15 K) = 0: add the enthalpy of formation."
+        )
 
 
 def _save(curve: Thermodynamics, path: Path, title: str) -> None:
@@ -95,16 +166,19 @@ def _draw(curve: Thermodynamics) -> None:
 
     from cloud_model.physics.debye import R
 
+    T = curve.temperatures
+    known = curve.expansion is not None
+    highest = curve.isobaric_heat_capacity_per_atom if known else curve.heat_capacity_per_atom
     lines: Any = plot_to_string(
-        xs=[curve.temperatures, curve.temperatures],
-        ys=[curve.heat_capacity_per_atom, 0 * curve.temperatures + 3 * R],
+        xs=[T, T, T],
+        ys=[highest, curve.heat_capacity_per_atom, 0 * T + 3 * R],
         lines=True,
         color=False,
-        title="Heat capacity, J/(mol-atom K), under the line of 3R",
+        title="Heat capacity, J/(mol-atom K): " + "Cp over " * known + "Cv under the line of 3R",
         width=68,
         height=16,
         y_min=0,
-        y_max=28,
+        y_max=float(max(28.0, 1.02 * highest.max())),
         x_gridlines=[],
         y_gridlines=[],
         x_unit=" K",

@@ -154,7 +154,10 @@ def _draw_curves(
         axes.plot(T, harmonic, color=HARMONIC_COLOUR, label="harmonic phonons")
     if debye_floor is not None:
         axes.plot(T, debye_floor, color=FLOOR_COLOUR, linestyle="--", label="best single Debye temperature")
-    axes.plot(T, cloud.heat_capacity_per_atom, color=CLOUD_COLOUR, label="CLOUD")
+    axes.plot(T, cloud.heat_capacity_per_atom, color=CLOUD_COLOUR, label="CLOUD, constant volume")
+    if cloud.expansion is not None:
+        isobaric = cloud.isobaric_heat_capacity_per_atom
+        axes.plot(T, isobaric, color=CLOUD_COLOUR, linestyle="-.", label="CLOUD, constant pressure")
     if not np.isnan(error := cloud.heat_capacity_per_atom_std).any():
         low, high = (cloud.heat_capacity_per_atom + sign * error for sign in (-1, 1))
         axes.fill_between(

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from ase import units
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties, all_outputs
 
@@ -16,12 +18,14 @@ from cloud_model.errors import ArgumentError, VocabularyError
 if TYPE_CHECKING:
     import pandas as pd
     from ase import Atoms
+    from ase.thermochemistry import CrystalThermo
     from numpy.typing import ArrayLike
 
     from cloud_model.model import CloudModel
     from cloud_model.physics.thermodynamics import Thermodynamics
 
 _FORMATION_ENERGY = "formation_energy_per_atom"
+_FREQUENCIES = 4001  # of a density of states, so that its integrals are good to a thousandth
 _DERIVATIVES = ("forces", "stress", "stresses")
 
 
@@ -298,9 +302,49 @@ class CloudCalculator(Calculator):
         """Vibrational Helmholtz free energy with the zero-point energy, J/mol of cells, or J/mol-atom."""
         return self._get_vibrational("vibrational_free_energy", atoms, per_atom)
 
-    def get_thermodynamics(self, atoms: Atoms, temperatures: ArrayLike) -> Thermodynamics:
-        """Thermodynamic functions at many temperatures (K), whatever the parameter ``temperature``."""
-        return self.model.thermodynamics(atoms, temperatures)
+    def get_isobaric_heat_capacity(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Heat capacity at constant pressure, J/(mol K) of cells, or J/(mol-atom K)."""
+        return self._get_vibrational("isobaric_heat_capacity", atoms, per_atom)
+
+    def get_isobaric_entropy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Entropy of the expanded crystal, J/(mol K) of cells, or J/(mol-atom K)."""
+        return self._get_vibrational("isobaric_entropy", atoms, per_atom)
+
+    def get_enthalpy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Enthalpy from that at 0 K, J/mol of cells, or J/mol-atom."""
+        return self._get_vibrational("enthalpy", atoms, per_atom)
+
+    def get_gibbs_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
+        """Gibbs energy from the enthalpy at 0 K, J/mol of cells, or J/mol-atom."""
+        return self._get_vibrational("gibbs_energy", atoms, per_atom)
+
+    def get_thermodynamics(
+        self, atoms: Atoms, temperatures: ArrayLike, pressure: float = 0.0
+    ) -> Thermodynamics:
+        """Functions at many temperatures (K) and a pressure (GPa), whatever the parameter ``temperature``."""
+        return self.model.thermodynamics(atoms, temperatures, pressure)
+
+    def get_crystal_thermo(
+        self, atoms: Atoms, potential_energy: float = 0.0, formula_units: int | None = None
+    ) -> CrystalThermo:
+        """The harmonic crystal as `ase.thermochemistry.CrystalThermo`, of CLOUD's phonon density of states.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The cell.
+        potential_energy : float
+            Of the cell, eV, from which its energies count.
+        formula_units : int, optional
+            In the cell; without it, energies are per cell.
+        """
+        from ase.thermochemistry import CrystalThermo
+
+        curve = self.model.thermodynamics(atoms, [0.0])
+        frequencies = np.linspace(0.0, curve.cutoff_frequencies.max(), _FREQUENCIES)
+        quantum = 1e12 * units._hplanck / units._e  # eV a THz
+        density = len(atoms) * curve.density_of_states(frequencies) / quantum
+        return CrystalThermo(density, quantum * frequencies, formula_units, potential_energy)
 
     def _get(self, name: str, atoms: Atoms | None) -> float:
         return float(self.get_property(name, atoms))

@@ -134,6 +134,7 @@ def static_energy(
 
 def _standardise(crystal: Crystal) -> Any:
     """Symmetry dataset of spglib; its ``std_`` fields hold the conventional cell."""
+    import phonopy  # noqa: F401  # has spglib raise its errors
     import spglib
 
     cell: Any = (crystal.lattice, crystal.positions, crystal.numbers)

@@ -16,14 +16,13 @@ from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_plugins.phonopy.calculators import named_calculator
 from cloud_plugins.phonopy.cells import formula, to_crystal, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy
-from cloud_plugins.phonopy.references import check_tags, load_phonopy, phonopy_file
+from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
     import pandas as pd
     from ase.calculators.calculator import Calculator
     from matplotlib.figure import Figure
-    from phonopy import Phonopy
 
     from cloud_model import CloudModel
 
@@ -32,7 +31,6 @@ PROPERTIES = "thermal_properties.yaml*"
 STRAINS = tuple(np.linspace(-0.04, 0.08, 7).round(3).tolist())
 """Changes of the volume at which a calculator is asked, relative to the cell at rest."""
 
-_MESH = 100.0  # Angstrom, length that sets phonopy's mesh
 _STEP = 10.0  # K between the temperatures of the fit
 _MARGIN = 3  # temperatures that phonopy's numerical derivatives lose at the end
 _FEWEST = 5  # volumes that an equation of state takes
@@ -281,7 +279,8 @@ def _from_folder(folder: Path, grid: Array, pressure: float) -> QuasiHarmonicRef
         return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1])
     phonons = [load_phonopy(phonopy_file(path)) for path in found]
     atoms = round(volumes[0] / (phonons[0].primitive.volume / len(phonons[0].primitive)))
-    tables = _tables([_stable(phonon, str(path)) for phonon, path in zip(phonons, found, strict=True)], grid)
+    references = [from_phonopy(phonon, str(path), grid) for phonon, path in zip(phonons, found, strict=True)]
+    tables = _tables(references, grid)
     crystal = unit_cell(phonons[int(np.argmin(energies))])
     return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1], crystal)
 
@@ -327,24 +326,21 @@ def _thermal_properties(files: Sequence[Path]) -> tuple[int, tuple[Array, Array,
     return atoms, (T, free_energy / atoms, heat_capacity / atoms, entropy / atoms)
 
 
-def _stable(phonon: Phonopy, source: str) -> Phonopy:
-    phonon.run_mesh(_MESH)
-    lowest = float(phonon.mesh.frequencies.min())
-    if lowest < -0.1:
-        raise PhononError(source, f"has imaginary modes, down to {lowest:.1f} THz", "Leave out this volume.")
-    return phonon
-
-
-def _tables(phonons: Sequence[Phonopy], grid: Array) -> tuple[Array, Array, Array, Array]:
-    columns = []
-    for phonon in phonons:
-        phonon.run_thermal_properties(temperatures=grid)
-        found = phonon.thermal_properties
-        columns.append(
-            np.array([found.free_energy, found.heat_capacity, found.entropy]) / len(phonon.primitive)
-        )
-    free_energy, heat_capacity, entropy = np.moveaxis(np.array(columns), 0, -1)
-    return grid, free_energy, heat_capacity, entropy
+def _tables(references: Sequence[Reference], grid: Array) -> tuple[Array, Array, Array, Array]:
+    """Temperatures, free energies in kJ/mol-atom, heat capacities and entropies, of shapes (temperatures, volumes)."""
+    for reference in references:
+        if not reference.spectrum.stable:
+            lowest = reference.spectrum.lowest_frequencies(1)[0]
+            raise PhononError(
+                reference.source, f"has imaginary modes, down to {lowest:.1f} THz", "Leave out this volume."
+            )
+    spectra = [reference.spectrum for reference in references]
+    return (
+        grid,
+        np.stack([spectrum.free_energy(grid) / 1000 for spectrum in spectra], axis=1),
+        np.stack([spectrum.heat_capacity(grid) for spectrum in spectra], axis=1),
+        np.stack([spectrum.entropy(grid) for spectrum in spectra], axis=1),
+    )
 
 
 def _from_calculator(
@@ -369,7 +365,7 @@ def _from_calculator(
         )
         at_rest, energy = static_energy(scaled, calculator, relax="positions")
         phonon, _ = calculate_phonons(at_rest, calculator, **settings)
-        phonons.append(_stable(phonon, f"{crystal.name} at a strain of {strain:g}"))
+        phonons.append(from_phonopy(phonon, f"{crystal.name} at a strain of {strain:g}", grid))
         volumes.append(abs(float(np.linalg.det(at_rest.lattice))) / len(at_rest))
         energies.append(energy / len(at_rest))
     source = f"{crystal.name} by {type(calculator).__name__}"

@@ -291,6 +291,20 @@ def test_thermodynamics_as_data(tiny_checkpoint, tiny_model):
     pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(run(*arguments, "csv").stdout)), frame)
 
 
+def test_thermodynamics_as_polynomial(tiny_checkpoint):
+    arguments = ("thermo", NACL, "-T", 900, "--fit", "shomate", "--model", tiny_checkpoint)
+    (record,) = json.loads(run(*arguments, "--format", "json").stdout)
+    assert (record["formula"], record["lowest_temperature"], record["highest_temperature"]) == (
+        "NaCl",
+        298.15,
+        900,
+    )
+    text = run(*arguments).stdout
+    assert "add the enthalpy of formation" in text
+    assert f"{record['A']:.9g}" in text
+    assert run("thermo", NACL, "-T", 200, "--fit", "nasa9", "--model", tiny_checkpoint).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("name", "magic"), [("cv.png", b"\x89PNG"), ("cv.pdf", b"%PDF"), ("cv.svg", b"<?xml")]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, make_supercell
 from ase.calculators.calculator import PropertyNotImplementedError
 
@@ -152,3 +152,15 @@ def test_references_make_a_phase_diagram_of_ase():
     diagram = PhaseDiagram(references.energies_of_formulas(), verbose=False)
     energy, _, _ = diagram.decompose("Na2Cl")
     assert energy == pytest.approx(2 * references.ground_states["NaCl"], abs=1e-6)
+
+
+def test_crystal_thermo_has_the_functions_of_the_mixture(tiny_model):
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    calculator = CloudCalculator(model=tiny_model)
+    thermo = calculator.get_crystal_thermo(salt, potential_energy=-1.0)
+    curve = calculator.get_thermodynamics(salt, [300.0])
+    joules = units.kJ / units.mol / 1000  # eV
+    found = thermo.get_internal_energy(300.0, verbose=False) + 1.0
+    assert found == pytest.approx(joules * curve.vibrational_internal_energy[0], rel=2e-3)
+    found = thermo.get_entropy(300.0, verbose=False)
+    assert found == pytest.approx(joules * curve.vibrational_entropy[0], rel=2e-3)
