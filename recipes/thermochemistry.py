@@ -49,6 +49,7 @@ PRECISION = (torch.inf, 0.05, 0.15, 0.15, torch.inf)  # of what calculations kno
 PRIOR = (0.1, 100.0, 100.0, 1.0, 2.0)  # spread about the middle of the ranges, in the natural logarithm
 PRIOR_WEIGHT = 0.1
 KNOWN_ERRORS = (0.02, 0.03, 0.15, 0.2, 0.5)  # standard errors of logarithms, the first and the last at least
+COVERED = 0.92  # of crystals within two standard errors; intervals are calibrated beside them
 CURVE = "isobaric_heat_capacity_per_atom"
 METASTABLE = 0.1  # eV/atom above the hull beyond which a structure is not the one that was measured
 
@@ -268,8 +269,8 @@ def train(
 def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measured: pd.DataFrame) -> Tensor:
     """Standard errors of the logarithms of the parameters, from crystals that a perceptron has not seen.
 
-    Those of the spectra and of the anharmonic term are as large as it takes for 95% of the measured entropies and heat
-    capacities to lie within two of the errors that all parameters make.
+    Those of the spectra and of the anharmonic term are as large as it takes for `COVERED` of the measured entropies at
+    298.15 K and heat capacities from 600 K on to lie within two of the errors that all parameters make.
     """
     logarithms = out_of_fold(head.members(features), measured)
     known = torch.tensor(KNOWN_ERRORS, dtype=torch.float64)
@@ -289,11 +290,11 @@ def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measure
     def covers(quantity: int, columns: slice) -> bool:
         missed, derivatives = misses[quantity]
         errors = np.sqrt(((derivatives * found[:, None, None]) ** 2).sum(0))
-        return bool((np.nanquantile(np.abs(missed) / errors, 0.95, axis=0)[columns] < 2).all())
+        return bool((np.nanquantile(np.abs(missed) / errors, COVERED, axis=0)[columns] < 2).all())
 
     while not covers(0, slice(room, room + 1)) and found[0] < 0.3:
         found[0] += 0.01
-    while not covers(1, slice(room, None)) and found[-1] < 3:
+    while not covers(1, slice(GRID.index(600.0), None)) and found[-1] < 3:
         found[-1] += 0.1
     print("standard errors of the logarithms:", dict(zip(EXPANSION, found.round(2).tolist(), strict=True)))
     return torch.from_numpy(found)

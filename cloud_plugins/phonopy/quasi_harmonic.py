@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -401,8 +402,10 @@ def _fit(
         "entropy": entropy[kept],
     }
     try:
-        fitted = PhonopyQHA(electronic_energies=energies, pressure=pressure, **arguments)
-        free = fitted if not pressure else PhonopyQHA(electronic_energies=energies, **arguments)
+        with warnings.catch_warnings():  # what replaces it takes no thermal properties
+            warnings.filterwarnings("ignore", "PhonopyQHA", DeprecationWarning)
+            fitted = PhonopyQHA(electronic_energies=energies, pressure=pressure, **arguments)
+            free = fitted if not pressure else PhonopyQHA(electronic_energies=energies, **arguments)
     except Exception as error:  # its optimiser raises whatever it meets
         raise PhononError(
             source,
