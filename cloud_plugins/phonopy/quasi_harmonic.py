@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloud_model.crystal.conversions import Crystal
+from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.thermodynamics import Thermodynamics
+from cloud_model.scope.string import Scope, is_scope_string
 from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_plugins.phonopy.cells import formula, to_crystal, unit_cell
+from cloud_plugins.phonopy.cells import formula, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy
 from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
@@ -194,7 +196,7 @@ def validate_quasi_harmonic(
     reference: Any,
     crystal: Any = None,
     *,
-    model: CloudModel | None = None,
+    model: str | os.PathLike[str] | CloudModel | None = None,
     calculator: Calculator | str | None = None,
     max_temperature: float = 1000.0,
     pressure: float = 0.0,
@@ -213,7 +215,7 @@ def validate_quasi_harmonic(
         calculator.
     crystal : crystal or SCOPE string, optional
         What CLOUD predicts. Needed where the folder holds thermal properties only.
-    model : CloudModel, optional
+    model : str, path-like or CloudModel, optional
         The default checkpoint if left out.
     calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
         Gives energies and forces of the crystal, which is relaxed first and then strained; by default the one attached
@@ -248,13 +250,13 @@ def validate_quasi_harmonic(
     described = found.crystal if crystal is None else crystal
     if described is None:
         raise ArgumentError(found.source, "tells no crystal", "Pass the crystal as the second argument.")
-    if not (isinstance(described, str) and described.count("|") == 2):
+    if isinstance(described, Scope):
+        described = str(described)
+    if not is_scope_string(described):
         described = to_crystal(described)
-    if model is None:
-        from cloud_model import CloudModel
+    from cloud_model import CloudModel
 
-        model = CloudModel.from_pretrained()
-    cloud = model.thermodynamics(described, found.temperatures, pressure)
+    cloud = CloudModel.from_pretrained(model).thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
 
 
