@@ -116,8 +116,8 @@ def _print_fit(
     model: CloudModel, source: Source, form: Form, highest: float, pressure: float, output_format: str
 ) -> None:
     import numpy as np
-    from pymatgen.core.composition import Composition
 
+    from cloud_model.crystal.formula import parse_formula
     from cloud_model.errors import CloudError
     from cloud_model.physics.fits import ROOM, fit_heat_capacity
 
@@ -127,7 +127,7 @@ def _print_fit(
     if highest < ROOM + 100:
         raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
     curve = model.thermodynamics(source.crystal, np.linspace(ROOM, highest, _POINTS), pressure)
-    found = fit_heat_capacity(curve, form, round(Composition(scope.formula).num_atoms))
+    found = fit_heat_capacity(curve, form, sum(parse_formula(scope.formula).values()))
     record = {
         "input": source.name,
         "formula": scope.formula,

@@ -83,8 +83,8 @@ class IsobaricCrystals:
         varied: Tensor = getattr(self._state, function)
         if function in ("enthalpy", "gibbs_energy"):
             varied = varied - self._at_rest.enthalpy
-        value, above, below = varied.split([1, len(self._errors), len(self._errors)])
-        return value[0], (above - below) / (2 * _STEP)
+        above, below = varied[1:].chunk(2)
+        return varied[0], (above - below) / (2 * _STEP)
 
     def __call__(self, function: IsobaricFunction) -> tuple[Tensor, Tensor]:
         """Values and standard errors of a function of `Equilibrium`, both of shape (batch, nT)."""

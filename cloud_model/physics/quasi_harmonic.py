@@ -239,9 +239,8 @@ def equilibrium(
     """
     volume = expansion.volume[..., None]
     T, P = (torch.as_tensor(x, dtype=volume.dtype, device=volume.device) for x in (T, P))
-    shape = torch.broadcast_shapes(volume.shape, T.shape, P.shape)
     with torch.no_grad():
-        here = Equilibrium(spectra, expansion, T, P, torch.zeros(shape).to(volume))
+        here = Equilibrium(spectra, expansion, T, P, torch.zeros_like(volume + T + P))
         here = _solve(here)
     return here.moved() if torch.is_grad_enabled() else here
 

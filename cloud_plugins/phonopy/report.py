@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloud_model.display.plots import svg
 from cloud_model.errors import CloudError
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from cloud_plugins.phonopy.comparison import HeatCapacityValidation
-    from cloud_plugins.phonopy.quasi_harmonic import QuasiHarmonicValidation
 
 
 def report_html(results: Sequence[HeatCapacityValidation], failures: Sequence[CloudError] = ()) -> str:
@@ -47,17 +46,15 @@ def crystal_html(result: HeatCapacityValidation) -> Markup:
     return Markup(template.render(result=result, spectra=spectra, table=table, svg=svg))  # noqa: S704
 
 
-def quasi_harmonic_report_html(
-    results: Sequence[QuasiHarmonicValidation], failures: Sequence[CloudError] = ()
-) -> str:
-    """Write a page about many crystals at constant pressure; as `report_html`."""
+def quasi_harmonic_report_html(results: Sequence[Any], failures: Sequence[CloudError] = ()) -> str:
+    """Write a page of `QuasiHarmonicValidation`; as `report_html`."""
     worst_first = sorted(results, key=lambda result: result.mae, reverse=True)
     template = _environment().get_template("quasi_harmonic_report.html.j2")
     return template.render(results=worst_first, failures=failures, body=quasi_harmonic_html)
 
 
-def quasi_harmonic_html(result: QuasiHarmonicValidation) -> Markup:
-    """Write a fragment of HTML about one crystal at constant pressure: figures of merit, plots and the table."""
+def quasi_harmonic_html(result: Any) -> Markup:
+    """Write a fragment of HTML of a `QuasiHarmonicValidation`: figures of merit, plots and the table."""
     from markupsafe import Markup
 
     table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
