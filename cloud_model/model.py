@@ -439,24 +439,11 @@ class CloudModel:
         found = self._outputs(crystals)
         n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
-        mixture = DebyeMixture(_spectra(found), temperature)
-        curves = {
-            name: (getattr(mixture, quantity.function), mixture.standard_error(quantity.function))
-            for name, quantity in QUANTITIES.items()
-            if name in names
-        }
-        if not ISOBARIC_QUANTITIES.keys().isdisjoint(names):
-            T = torch.tensor([temperature], dtype=torch.float64)
-            crystals_at = IsobaricCrystals(_spectra(found), _expansion(found), T)
-            curves |= {
-                name: tuple(part[:, 0] for part in crystals_at(quantity.function))
-                for name, quantity in ISOBARIC_QUANTITIES.items()
-                if name in names
-            }
+        curves = _thermodynamics(found, names, temperature)
         columns: dict[str, Array] = {}
         for name in names:
             if name in curves:
-                value, error = (part.numpy() for part in curves[name])
+                value, error = curves[name]
                 factor = n_atoms if THERMODYNAMICS[name].basis == "cell" else 1.0
                 value, error = factor * value, factor * error
             else:
@@ -568,6 +555,28 @@ def _calibrated(name: str) -> str:
 def _spectra(found: _Outputs) -> Spectra:
     parts = found.debye_temperatures, found.weights, found.spread[:, 0], found.floor[:, 0]
     return Spectra(*map(torch.from_numpy, parts))
+
+
+def _thermodynamics(
+    found: _Outputs, names: Sequence[str], temperature: float
+) -> dict[str, tuple[Array, Array]]:
+    """Values and standard errors of those names that depend on the temperature, per mole of atoms."""
+    spectra = _spectra(found)
+    curves: dict[str, tuple[Array, Array]] = {}
+    mixture = DebyeMixture(spectra, temperature)
+    for name, harmonic in QUANTITIES.items():
+        if name in names:
+            error = mixture.standard_error(harmonic.function)
+            curves[name] = getattr(mixture, harmonic.function).numpy(), error.numpy()
+    if not ISOBARIC_QUANTITIES.keys().isdisjoint(names):
+        expanded = IsobaricCrystals(
+            spectra, _expansion(found), torch.tensor([temperature], dtype=torch.float64)
+        )
+        for name, isobaric in ISOBARIC_QUANTITIES.items():
+            if name in names:
+                values, errors = expanded(isobaric.function)
+                curves[name] = values[:, 0].numpy(), errors[:, 0].numpy()
+    return curves
 
 
 def _expansion(found: _Outputs) -> UncertainExpansion:

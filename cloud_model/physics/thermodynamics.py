@@ -26,7 +26,16 @@ _KELVIN_TO_THZ = 1.380649e-23 / 6.62607015e-34 * 1e-12  # k / h, exact in the SI
 class Quantity(NamedTuple):
     """A thermodynamic quantity: which function it is, per mole of what, in which unit."""
 
-    function: DebyeFunction | IsobaricFunction
+    function: DebyeFunction
+    basis: Literal["atom", "cell"]
+    unit: str
+    description: str
+
+
+class IsobaricQuantity(NamedTuple):
+    """A quantity at constant pressure, as `Quantity`; ``crystal`` is per mole of nothing."""
+
+    function: IsobaricFunction
     basis: Literal["atom", "cell", "crystal"]
     unit: str
     description: str
@@ -55,34 +64,40 @@ QUANTITIES = {
 """Name -> quantity of the harmonic crystal; each is a property of checkpoints and an attribute of `Thermodynamics`."""
 
 ISOBARIC_QUANTITIES = {
-    "isobaric_heat_capacity_per_atom": Quantity(
+    "isobaric_heat_capacity_per_atom": IsobaricQuantity(
         "isobaric_heat_capacity", "atom", "J/(mol-atom K)", "Heat capacity at constant pressure"
     ),
-    "isobaric_heat_capacity": Quantity(
+    "isobaric_heat_capacity": IsobaricQuantity(
         "isobaric_heat_capacity", "cell", "J/(mol K)", "Heat capacity at constant pressure"
     ),
-    "isobaric_entropy_per_atom": Quantity(
+    "isobaric_entropy_per_atom": IsobaricQuantity(
         "entropy", "atom", "J/(mol-atom K)", "Entropy of the expanded crystal"
     ),
-    "isobaric_entropy": Quantity("entropy", "cell", "J/(mol K)", "Entropy of the expanded crystal"),
-    "enthalpy_per_atom": Quantity("enthalpy", "atom", "J/mol-atom", "Enthalpy, from that at 0 K"),
-    "enthalpy": Quantity("enthalpy", "cell", "J/mol", "Enthalpy, from that at 0 K"),
-    "gibbs_energy_per_atom": Quantity(
+    "isobaric_entropy": IsobaricQuantity("entropy", "cell", "J/(mol K)", "Entropy of the expanded crystal"),
+    "enthalpy_per_atom": IsobaricQuantity("enthalpy", "atom", "J/mol-atom", "Enthalpy, from that at 0 K"),
+    "enthalpy": IsobaricQuantity("enthalpy", "cell", "J/mol", "Enthalpy, from that at 0 K"),
+    "gibbs_energy_per_atom": IsobaricQuantity(
         "gibbs_energy", "atom", "J/mol-atom", "Gibbs energy, from the enthalpy at 0 K"
     ),
-    "gibbs_energy": Quantity("gibbs_energy", "cell", "J/mol", "Gibbs energy, from the enthalpy at 0 K"),
+    "gibbs_energy": IsobaricQuantity(
+        "gibbs_energy", "cell", "J/mol", "Gibbs energy, from the enthalpy at 0 K"
+    ),
 }
 """Name -> quantity at constant pressure; as `QUANTITIES` of checkpoints that know how crystals expand."""
 
 STATE_QUANTITIES = {
-    "thermal_expansion": Quantity("thermal_expansion", "crystal", "1/K", "Coefficient of volume expansion"),
-    "bulk_modulus": Quantity("bulk_modulus", "crystal", "GPa", "Isothermal bulk modulus"),
-    "adiabatic_bulk_modulus": Quantity("adiabatic_bulk_modulus", "crystal", "GPa", "Adiabatic bulk modulus"),
-    "volume_per_atom": Quantity("volume", "atom", "A^3", "Volume"),
+    "thermal_expansion": IsobaricQuantity(
+        "thermal_expansion", "crystal", "1/K", "Coefficient of volume expansion"
+    ),
+    "bulk_modulus": IsobaricQuantity("bulk_modulus", "crystal", "GPa", "Isothermal bulk modulus"),
+    "adiabatic_bulk_modulus": IsobaricQuantity(
+        "adiabatic_bulk_modulus", "crystal", "GPa", "Adiabatic bulk modulus"
+    ),
+    "volume_per_atom": IsobaricQuantity("volume", "atom", "A^3", "Volume"),
 }
 """Name -> quantity that is an attribute of `Thermodynamics` only, since a property of a static crystal has its name."""
 
-_ALL = QUANTITIES | ISOBARIC_QUANTITIES | STATE_QUANTITIES
+_ALL: dict[str, Quantity | IsobaricQuantity] = {**QUANTITIES, **ISOBARIC_QUANTITIES, **STATE_QUANTITIES}
 
 
 def _curve(name: str, error: bool = False) -> property:
@@ -257,7 +272,8 @@ class Thermodynamics:
         crystal = IsobaricCrystals(batch, self.expansion, T, self.pressure)
         quantities = ISOBARIC_QUANTITIES | STATE_QUANTITIES
         functions = {quantity.function for quantity in quantities.values()}
-        return {name: tuple(part[0].numpy() for part in crystal(name)) for name in functions}
+        curves = {function: crystal(function) for function in functions}
+        return {function: (value[0].numpy(), error[0].numpy()) for function, (value, error) in curves.items()}
 
     @cached_property
     def _harmonic(self) -> dict[str, tuple[Array, Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -309,14 +310,13 @@ def _energies(file: Path) -> tuple[Array, Array]:
 
 def _thermal_properties(files: Sequence[Path]) -> tuple[int, tuple[Array, Array, Array, Array]]:
     """Atoms of the cell; temperatures, free energies, heat capacities and entropies of all files a mole of atoms."""
-    import yaml
     from phonopy.file_IO import read_thermal_properties_yaml
 
     for file in files:
         check_tags(file)
     try:
-        head = yaml.safe_load(files[0].read_text().partition("thermal_properties:")[0])
-        atoms = int(head["natom"])
+        found = re.search(r"^natom:\s*(\d+)", files[0].read_text(encoding="utf-8"), re.MULTILINE)
+        atoms = int(found[1]) if found else 0
         T, heat_capacity, entropy, free_energy, *_ = read_thermal_properties_yaml(
             [str(file) for file in files]
         )
@@ -326,6 +326,8 @@ def _thermal_properties(files: Sequence[Path]) -> tuple[int, tuple[Array, Array,
             f"has thermal properties that phonopy cannot read ({error})",
             "Write them again.",
         ) from error
+    if not atoms:
+        raise PhononError(str(files[0]), "does not state natom", "Write it again with phonopy.")
     return atoms, (T, free_energy / atoms, heat_capacity / atoms, entropy / atoms)
 
 
@@ -396,7 +398,7 @@ def _fit(
     if len(volumes) < _FEWEST:
         raise PhononError(source, f"has {len(volumes)} volumes", f"Give at least {_FEWEST}.")
     kept = temperatures <= top + 1e-6
-    arguments = {
+    arguments: dict[str, Any] = {
         "volumes": volumes,
         "temperatures": temperatures[kept],
         "free_energy": free_energy[kept],
