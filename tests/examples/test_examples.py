@@ -53,6 +53,15 @@ def test_perovskites(run):
     assert stored.reaction == pytest.approx(reactions["BaTiO3"], abs=6e-4)
 
 
+def test_screening(run):
+    printed = run("screen_nitrides.py")
+    distances = re.findall(rf"^Li\S+ +({NUMBER}) eV/atom above the hull", printed, re.MULTILINE)
+    assert len(distances) == 5
+    assert min(map(float, distances)) == 0.0  # the lowest of all is on the hull of all
+    assert "known: LiPN2" in printed
+    assert Path("nitrides.png").stat().st_size > 1000
+
+
 def test_matminer(run):
     printed = run("matminer_features.py")
     spread = float(re.search(rf"mean absolute deviation ({NUMBER})", printed)[1])
