@@ -84,7 +84,7 @@ def energies(data: Path) -> pd.DataFrame:
     rows = pd.read_csv(data / "mp_formation_energy.csv.gz", keep_default_na=False)
     rows["energy"] = pd.to_numeric(rows.formation_energy_2018, errors="coerce")
     rows = rows[(rows.orbits != "") & rows.energy.notna()]
-    return rows.assign(validation=[is_validation(f"| {_composition(scope)}") for scope in rows.scope])
+    return rows.assign(validation=[is_validation(f" | {_composition(scope)}") for scope in rows.scope])
 
 
 def _composition(published: str) -> str:
