@@ -23,7 +23,7 @@ MIN_VOLUME = 0.5
 MAX_LENGTH = 1000.0
 """Longest lattice vector in Angstrom."""
 
-MAX_ATOMS = 15_000
+MAX_ATOMS = 20_000
 """Most atoms of a cell."""
 
 MAX_COORDINATE = 1e6

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cloud_model.confined import confined, confined_iterator
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.formats import Format, find_format
@@ -28,6 +29,9 @@ Selection = int | slice | None
 
 MAX_BYTES = 2**27
 """Largest content of a file, after decompression."""
+
+CONFINED = 2**17
+"""Bytes from which a content is read in a process of its own, whose time and memory are limited."""
 
 _COMPRESSION: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
@@ -66,6 +70,16 @@ class CrystalFile:
 
     def __iter__(self) -> Iterator[tuple[str, Crystal | CloudError]]:
         """Name and crystal; in place of one that cannot be read, its error. Several are called ``label@index``."""
+        if len(self.content) < CONFINED:
+            yield from self.read()
+            return
+        try:
+            yield from confined_iterator(CrystalFile.read, self)
+        except (TimeoutError, MemoryError) as error:
+            yield self.label, self._unbounded(error)
+
+    def read(self) -> Iterator[tuple[str, Crystal | CloudError]]:
+        """Do so in this process, without limits of time and memory."""
         chosen = self._chosen()
         first = next(chosen, None)
         if first is None:
@@ -88,6 +102,18 @@ class CrystalFile:
         CrystalError
             If there are several, or it cannot be read.
         """
+        if len(self.content) < CONFINED:
+            return self._only()
+        try:
+            crystal: Crystal = confined(CrystalFile._only, self)
+        except (TimeoutError, MemoryError) as error:
+            raise self._unbounded(error) from None
+        return crystal
+
+    def _unbounded(self, error: Exception) -> CrystalError:
+        return CrystalError(self.label, f"it cannot be read: {error}", "Write it as a CIF of one crystal.")
+
+    def _only(self) -> Crystal:
         chosen = self._chosen()
         found = list(islice(chosen, 2))
         if len(found) > 1:

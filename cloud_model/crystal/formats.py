@@ -72,6 +72,13 @@ class Format(NamedTuple):
     by: str
     several: Callable[[bytes], bool] | None = None
 
+    def __reduce__(self) -> tuple[Callable[[str], Format], tuple[str]]:
+        return _named, (self.name,)
+
+
+def _named(name: str) -> Format:
+    return next(form for form in FORMATS if form.name == name)
+
 
 def _read_cif(content: bytes, label: str) -> Iterator[Reading]:
     for block in crystal_blocks(content.decode("utf-8-sig", errors="replace"), label):

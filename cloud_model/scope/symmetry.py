@@ -15,17 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.bounded_cache import Memory
+from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
+from cloud_model.scope.primitive import primitive_cell
 from cloud_model.scope.space_groups import space_group
 
 Array = NDArray[np.float64]
 Engine = Literal["moyopy", "spglib"]
+Search = Callable[[Crystal, float], "Symmetry"]
 DEFAULT_ENGINE: Engine = "moyopy"
 
 MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 2_000}
-"""Atoms in the largest cell that an engine searches within a minute; its time grows as their square."""
+"""Atoms of the largest cell without a smaller one that an engine searches; its time grows as their square."""
+
+SMALLEST_SUPERCELL = 128
+"""Atoms from which a cell is reduced to its primitive one before the search."""
+
+SAME_PLACE = 0.1
+"""Tolerance of that in those of the search: what is less periodic is left to the engine."""
+
+CONFINED = 256
+"""Atoms from which a search is done in a process of its own, which can be ended."""
 
 FOUND: Memory[tuple[bytes, float, str], Symmetry] = Memory(4096)
 """Results of the latest searches, by geometry, tolerance and name. Clear it to time a search."""
@@ -87,8 +99,13 @@ def find_symmetry(crystal: Crystal, symprec: float, engine: Engine = DEFAULT_ENG
     SymmetryError
         If the engine fails.
     """
-    _check_size(crystal, engine)
-    return (_search_with_spglib if engine == "spglib" else _search_with_moyopy)(crystal, symprec)
+    search = _search_with_spglib if engine == "spglib" else _search_with_moyopy
+    if len(crystal) < SMALLEST_SUPERCELL:
+        return search(crystal, symprec)
+    reduced, images = primitive_cell(crystal, SAME_PLACE * symprec)
+    _check_size(reduced, engine)
+    found = _bounded(search, reduced, symprec)
+    return found._replace(letters="".join(found.letters[image] for image in images))
 
 
 def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
@@ -100,13 +117,15 @@ def find_published_symmetry(crystal: Crystal, symprec: float) -> Symmetry:
         As `find_symmetry`.
     """
     _check_size(crystal, "spglib")
+    return _bounded(_search_as_published, crystal, symprec)
+
+
+def _search_as_published(crystal: Crystal, symprec: float) -> Symmetry:
     dataset = _spglib(crystal, symprec, angle_tolerance=5.0)
     return Symmetry(dataset.number, "".join(dataset.wyckoffs), len(dataset.std_types))
 
 
-def recall_symmetry(
-    search: Callable[[Crystal, float], Symmetry], crystal: Crystal, symprec: float, name: str
-) -> Symmetry:
+def recall_symmetry(search: Search, crystal: Crystal, symprec: float, name: str) -> Symmetry:
     """Do a search, unless the one of this name was done for the same geometry.
 
     Elements enter by the order of their numbers alone: a crystal with others in their places has the same symmetry.
@@ -143,6 +162,21 @@ def _geometry(crystal: Crystal) -> bytes:
     ranks = {number: rank for rank, number in enumerate(sorted(set(numbers)))}
     kinds = bytes([ranks[number] for number in numbers])
     return blake2b(crystal.lattice.tobytes() + crystal.positions.tobytes() + kinds, digest_size=16).digest()
+
+
+def _bounded(search: Search, crystal: Crystal, symprec: float) -> Symmetry:
+    """Do a search of a large cell in a process that can be ended."""
+    if len(crystal) < CONFINED:
+        return search(crystal, symprec)
+    try:
+        found: Symmetry = confined(search, crystal, symprec)
+    except (TimeoutError, MemoryError) as error:
+        raise SymmetryError(
+            crystal.name,
+            f"the symmetry of its {len(crystal)} atoms cannot be found: {error}",
+            "Use its primitive cell, and no small displacements.",
+        ) from None
+    return found
 
 
 def _search_with_moyopy(crystal: Crystal, symprec: float) -> Symmetry:
