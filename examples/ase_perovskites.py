@@ -11,6 +11,7 @@ other phases of ABO3 compete ("cloud hull" names them), and differences within t
 
 from __future__ import annotations
 
+import argparse
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from ase.io import read
 
 from cloud_model.stability.references import References
 from cloud_plugins import CloudCalculator
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 HERE = Path(__file__).parent
 A_CATIONS = ("Mg", "Ca", "Sr", "Ba", "Pb")

@@ -9,6 +9,7 @@ keeps neighbours together, but distances between islands mean little.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from itertools import chain, permutations, product
 
@@ -21,6 +22,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from cloud_model import CloudModel, Scope
 from cloud_model.display.plots import style
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 CATIONS = {
     1: ["Li", "Na", "K", "Rb", "Cs", "Cu", "Ag", "Tl"],

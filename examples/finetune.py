@@ -14,6 +14,7 @@ More members and epochs, the defaults, give better models; these take half a min
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from ase.io import read
@@ -23,6 +24,10 @@ from cloud_model.training.finetuning.reading import read_table
 from cloud_model.training.finetuning.table import Columns, finetune_table
 from cloud_model.training.metrics import score_table
 from cloud_plugins import CloudCalculator
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 HERE = Path(__file__).parent
 NAME, UNIT = "formation_enthalpy", "eV/atom"

@@ -10,6 +10,7 @@ high temperature, by thermal expansion and anharmonicity, most in soft crystals 
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,10 @@ import pandas as pd
 from cloud_model import CloudModel
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, style
 from cloud_model.physics.debye import R
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 HERE = Path(__file__).parent
 TEMPERATURES = np.linspace(0, 1000, 201)  # K

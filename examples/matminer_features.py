@@ -23,9 +23,9 @@ from sklearn.model_selection import RepeatedKFold, cross_val_score
 
 from cloud_plugins import CloudFeaturizer
 
-parser = argparse.ArgumentParser()
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--dataset", help="name of a matminer dataset with a column 'structure', target last")
-parser.add_argument("--rows", type=int, default=500, help="of this dataset, at random")
+parser.add_argument("--rows", type=int, default=500, help="rows of this dataset, at random (default 500)")
 arguments = parser.parse_args()
 
 if arguments.dataset:

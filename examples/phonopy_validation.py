@@ -11,6 +11,7 @@ calculator, or the phonopy_params.yaml of a DFT study, the same two calls do a s
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,10 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from cloud_plugins import validate_heat_capacity
 from cloud_plugins.phonopy.report import report_html
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 # 1. a crystal and an ASE calculator: displacements, forces and phonons are made for you
 copper = validate_heat_capacity(bulk("Cu"), calculator=EMT(), supercell_length=7.0, relax=True)

@@ -10,6 +10,7 @@ archives, ASE databases or OPTIMADE providers, and the encoder and epochs of rec
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from itertools import permutations, product
@@ -20,6 +21,10 @@ from ase.db import connect
 from ase.spacegroup import crystal
 
 from cloud_model import CloudModel
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 SETTINGS = """\
 output = "tiny"

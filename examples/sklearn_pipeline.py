@@ -9,6 +9,7 @@ learned calculated ones: this shows how the tools fit together, not how well the
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,6 +22,10 @@ from sklearn.preprocessing import StandardScaler
 
 from cloud_model.display.plots import style
 from cloud_plugins import CloudEmbedder
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 frame = pd.read_csv(Path(__file__).parent / "enthalpies.csv")
 train, test = train_test_split(frame, test_size=0.2, random_state=0)

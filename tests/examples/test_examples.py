@@ -40,6 +40,15 @@ def test_every_example_is_tested():
     assert all(f'"{script.name}"' in tests for script in EXAMPLES.glob("*.py"))
 
 
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda script: script.stem)
+def test_help_says_what_a_script_does(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script.name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert ended.value.code == 0
+    assert "Run:" in capsys.readouterr().out
+
+
 def test_perovskites(run):
     printed = run("ase_perovskites.py")
     rows = re.findall(rf"^(\w+O3) +({NUMBER}) \+- ({NUMBER}) +band gap ({NUMBER}) eV$", printed, re.MULTILINE)
