@@ -30,9 +30,10 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.network.batches import run_batched
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import property_features
-from cloud_model.network.predictor import Output, Predictor, run_batched, run_heads
+from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
 from cloud_model.physics.mixture import Spectra
 from cloud_model.properties.catalogue import SCALARS, ScalarTarget

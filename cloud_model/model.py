@@ -28,8 +28,9 @@ from cloud_model.errors import (
     CloudWarning,
     PropertyError,
 )
+from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import atom_pool, mean_pool
-from cloud_model.network.predictor import run_batched, run_heads
+from cloud_model.network.predictor import run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import DebyeMixture, Spectra

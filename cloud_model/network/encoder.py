@@ -56,6 +56,8 @@ class Embeddings(nn.Module):
     def forward(self, ids: Tensor, types: Tensor) -> Tensor:
         """Ids and types (batch, length) to (batch, length, hidden_size)."""
         positions = self.position_embeddings.weight[: ids.shape[1]]
+        if padding := ids.shape[1] - len(positions):  # beyond the longest string
+            positions = functional.pad(positions, (0, 0, 0, padding))
         summed = self.word_embeddings(ids) + self.token_type_embeddings(types) + positions
         return self.dropout(self.LayerNorm(summed))
 

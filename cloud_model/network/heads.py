@@ -30,7 +30,7 @@ def mean_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
 
 def atom_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
     """Mean hidden state of the atoms: each element token counts as the atoms that it stands for."""
-    return torch.einsum("bld,bl->bd", hidden, batch.shares.to(hidden.dtype))
+    return (hidden * batch.shares[..., None].to(hidden.dtype)).sum(1)
 
 
 def property_features(hidden: Tensor, batch: TokenBatch) -> Tensor:

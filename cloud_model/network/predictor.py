@@ -1,15 +1,15 @@
-"""The network that predicts: an encoder and its heads, and how it runs over many crystals."""
+"""The network that predicts: an encoder and its heads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cloud_model.network.applicability_domain import TrainingDomain
+from cloud_model.network.batches import padded_rows, run_batched
 from cloud_model.network.encoder import Encoder, EncoderConfig
 from cloud_model.network.heads import (
     ExpansionHead,
@@ -19,15 +19,8 @@ from cloud_model.network.heads import (
     atom_pool,
     property_features,
 )
-from cloud_model.network.precision import kernels
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import Spectra
-
-TOKENS_PER_BATCH = 1024
-"""Few enough that the C library keeps the memory of hidden states for the next batch."""
-UNPADDED = 512
-"""Tokens with which a batch is as fast as a larger one, so that it ends rather than being padded."""
-
 
 class Output(NamedTuple):
     """What the heads say of a batch; None where the network has no such head."""
@@ -95,11 +88,15 @@ class Predictor(nn.Module):
     def hidden_states(self, batch: TokenBatch) -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
         types = batch.types if self.encoder.config.type_vocab_size > 1 else None
-        return self.encoder(batch.ids, None if batch.mask.all() else batch.mask, types)
+        return self.encoder(batch.ids, batch.mask, types)
 
     def forward(self, batch: TokenBatch) -> Output:
         """Predictions in normalised units, and spectra in K."""
         features = property_features(self.hidden_states(batch), batch)
+        return self.heads(features) if self.training else padded_rows(self.heads, features)
+
+    def heads(self, features: Tensor) -> Output:
+        """What the heads say of crystals whose features have shape (batch, 2 * hidden_size)."""
         _, atoms = features.chunk(2, dim=-1)
         return _outputs(self, features)._replace(
             expansion=self.expansion(features) if self.expansion else None,
@@ -110,7 +107,7 @@ class Predictor(nn.Module):
         """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
         self.domain = TrainingDomain(self.encoder.config.hidden_size)
         pooled, unseen = (
-            run_batched(lambda batch: [atom_pool(self.hidden_states(batch), batch)], tokens)[0]
+            run_batched(lambda batch: atom_pool(self.hidden_states(batch), batch), tokens)
             for tokens in (training, held_out)
         )
         self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
@@ -128,58 +125,8 @@ def _kind(tokens: Tokens) -> int:
     return min(len(elements), 5)
 
 
-@torch.inference_mode()
-def run_batched(function: Callable[[TokenBatch], Sequence[Tensor]], tokens: Sequence[Tokens]) -> list[Tensor]:
-    """Apply a function to batches of similar length and put the results back in order.
-
-    Parameters
-    ----------
-    function : callable
-        Batch -> tensors whose first axis is the batch.
-    tokens : sequence of Tokens
-        At least one.
-
-    Returns
-    -------
-    list of Tensor
-        What `function` returns, over all rows.
-    """
-    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
-    batches = _batches([len(tokens[row].ids) for row in order])
-    with kernels("float32", torch.device("cpu")):
-        parts = [function(TokenBatch.collate([tokens[row] for row in order[rows]])) for rows in batches]
-    inverse = torch.empty(len(order), dtype=torch.int64)
-    inverse[torch.tensor(order)] = torch.arange(len(order))
-    return [torch.cat(pieces)[inverse] for pieces in zip(*parts, strict=True)]
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[slice]:
-    """Slices of strings sorted by length that go through a network together."""
-    start = 0
-    for stop, length in enumerate(lengths):
-        longer = length > lengths[stop - 1] and (stop - start) * lengths[stop - 1] >= UNPADDED
-        full = (stop - start + 1) * length > TOKENS_PER_BATCH
-        if stop > start and (longer or full):
-            yield slice(start, stop)
-            start = stop
-    yield slice(start, len(lengths))
-
-
 def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
     """Outputs of a predictor for many crystals, in their order, on the CPU."""
     device = next(predictor.parameters()).device
-
-    def heads(batch: TokenBatch) -> list[Tensor]:
-        output = predictor(batch.to(device))
-        distance = [] if output.distance is None else [output.distance]
-        parts = (*(output.scalars or ()), *(output.spectra or ()), *(output.expansion or ()), *distance)
-        return [part.cpu() for part in parts]
-
     any_head = predictor.scalars or predictor.thermodynamics or predictor.expansion or predictor.domain
-    parts = iter(run_batched(heads, tokens) if any_head else [])
-    return Output(
-        Prediction(*islice(parts, 2)) if predictor.scalars else None,
-        Spectra(*islice(parts, 4)) if predictor.thermodynamics else None,
-        Prediction(*islice(parts, 2)) if predictor.expansion else None,
-        next(parts) if predictor.domain else None,
-    )
+    return run_batched(lambda batch: predictor(batch.to(device)), tokens) if any_head else Output(None, None)

@@ -65,9 +65,9 @@ class TokenBatch:
     mask: Tensor
 
     @classmethod
-    def collate(cls, batch: Sequence[Tokens]) -> TokenBatch:
-        """Pad tokenised strings to the longest of them."""
-        length = max(len(tokens.ids) for tokens in batch)
+    def collate(cls, batch: Sequence[Tokens], multiple: int = 1) -> TokenBatch:
+        """Pad tokenised strings to the longest of them, or to the next multiple of a number."""
+        length = -(-max(len(tokens.ids) for tokens in batch) // multiple) * multiple
 
         def padded(rows: Iterable[tuple[float, ...]], fill: int, dtype: torch.dtype) -> Tensor:
             return torch.tensor([(*row, *(fill,) * (length - len(row))) for row in rows], dtype=dtype)

@@ -66,6 +66,11 @@ class DebyeSolid:
     def _warm(self) -> tuple[Tensor, Tensor, Tensor]:
         return _even_series(self._x)
 
+    @cached_property
+    def _logarithm(self) -> Tensor:
+        """ln(2 sinh(x/2)), without sinh, whose last digit in torch depends on the number of elements."""
+        return self._x / 2 + torch.log(-torch.expm1(-self._x))
+
     @property
     def heat_capacity(self) -> Tensor:
         """Heat capacity at constant volume, J/(mol-atom K)."""
@@ -93,14 +98,14 @@ class DebyeSolid:
     def entropy(self) -> Tensor:
         """Vibrational entropy, J/(mol-atom K)."""
         debye, _, logarithm = self._cold
-        warm = 4 * self._warm[0] - 3 * torch.log(2 * torch.sinh(self._x / 2))
+        warm = 4 * self._warm[0] - 3 * self._logarithm
         return R * torch.where(self._hot, warm, 4 * debye - logarithm)
 
     @property
     def free_energy(self) -> Tensor:
         """Vibrational Helmholtz free energy, zero-point energy included, J/mol-atom."""
         debye, _, logarithm = self._cold
-        warm = self.T * (3 * torch.log(2 * torch.sinh(self._x / 2)) - self._warm[0])
+        warm = self.T * (3 * self._logarithm - self._warm[0])
         cold = self.theta * (9 / 8 + self._y * (logarithm - debye))
         return R * torch.where(self._hot, warm, cold)
 

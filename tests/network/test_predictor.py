@@ -11,8 +11,9 @@ from torch.backends import mkldnn
 
 from cloud_model import Scope
 from cloud_model.network.applicability_domain import TrainingDomain
+from cloud_model.network.batches import run_batched
 from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.predictor import Predictor, run_batched
+from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens, build_vocabulary
 
 TOKENIZER = Tokenizer(build_vocabulary(["Na", "Cl", "Mg", "Al", "O"]), max_length=32)
