@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import property_features
-from cloud_model.network.predictor import Heads, Output, Predictor, run_batched, run_heads
+from cloud_model.network.predictor import Heads, Output, Predictor, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
@@ -213,9 +214,7 @@ def _features(predictor: Predictor, tokens: Sequence[Tokens]) -> Tensor:
     """What the heads see of each crystal; each distinct one goes through the encoder once."""
     place = {distinct: i for i, distinct in enumerate(dict.fromkeys(tokens))}
     encoder = predictor.eval()
-    (distinct,) = run_batched(
-        lambda batch: [property_features(encoder.hidden_states(batch), batch)], list(place)
-    )
+    distinct = run_batched(lambda batch: property_features(encoder.hidden_states(batch), batch), list(place))
     return distinct[torch.tensor([place[row] for row in tokens])].clone()
 
 
