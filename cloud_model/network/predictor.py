@@ -22,6 +22,7 @@ from cloud_model.network.heads import (
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import Spectra
 
+
 class Output(NamedTuple):
     """What the heads say of a batch; None where the network has no such head."""
 
