@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.crystal.cell import heights_and_directions, volume_and_normals
 from cloud_model.crystal.cif_symmetry import LIST_OPERATIONS, Candidate, stated_symmetry
 from cloud_model.crystal.cif_syntax import (
     UNKNOWN,
@@ -29,7 +30,7 @@ from cloud_model.crystal.cif_syntax import (
     numbers,
 )
 from cloud_model.crystal.contacts import FAR, closest_contact
-from cloud_model.crystal.crystal import Crystal, cell_heights, formula_of
+from cloud_model.crystal.crystal import Crystal, formula_of
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_element
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
@@ -447,12 +448,12 @@ def _without_collisions(
     found: list[tuple[str, Expansion]], sites: Sites, lattice: NDArray[np.float64]
 ) -> list[tuple[str, Expansion]]:
     """Leave out settings in which atoms collide, if in the only other one they keep their distances."""
-    heights = cell_heights(lattice)
+    heights, directions = heights_and_directions(*volume_and_normals(lattice.tolist()))
     contacts = [
-        closest_contact(lattice, atoms.positions, sites.numbers[atoms.sites], heights, ORDINARY)
+        closest_contact(lattice, atoms.positions, sites.numbers[atoms.sites], heights, directions, ORDINARY)
         for _, atoms in found
     ]
-    apart = [i for i, contact in enumerate(contacts) if contact.distance >= COLLISION]
+    apart = [i for i, contact in enumerate(contacts) if contact.shortest >= COLLISION]
     if len(apart) == 1 and contacts[apart[0]] is FAR:
         return [found[apart[0]]]
     return found

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
-from math import sqrt
+from math import pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.crystal.cell import Vector, dot
 from cloud_model.crystal.elements import COVALENT_RADII
 
 Array = NDArray[np.float64]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Array]  # of atoms, and their squared distances
 
 _RADII = np.array((0.0, *COVALENT_RADII))
-_MANY = 300  # atoms from which a tree is faster than comparing all pairs
+_NONE = np.zeros(0, dtype=np.int64)
+_MANY = 512  # atoms from which a tree is faster than comparing all pairs
 
 
 class Contact(NamedTuple):
@@ -31,19 +33,27 @@ class Contact(NamedTuple):
         Distance over the sum of the covalent radii.
     elements : tuple of int
         Atomic numbers.
+    shortest : float
+        Distance of any two atoms in Angstrom, of these or of smaller ones.
     """
 
     distance: float
     share: float
     elements: tuple[int, int]
+    shortest: float
 
 
-FAR = Contact(np.inf, np.inf, (0, 0))
+FAR = Contact(np.inf, np.inf, (0, 0), np.inf)
 """Of a crystal without such atoms."""
 
 
 def closest_contact(
-    lattice: Array, positions: Array, numbers: NDArray[np.int64], heights: Sequence[float], share: float
+    lattice: Array,
+    positions: Array,
+    numbers: NDArray[np.int64],
+    heights: Sequence[float],
+    directions: Sequence[Vector],
+    share: float,
 ) -> Contact:
     """Find the two atoms, images in other cells included, that are closest for their covalent radii.
 
@@ -55,8 +65,8 @@ def closest_contact(
         Fractional coordinates.
     numbers : array of int (n,)
         Atomic numbers.
-    heights : sequence of 3 float
-        Distances between opposite faces of the cell in Angstrom.
+    heights, directions : sequence of 3 float, sequence of 3 vectors
+        Distances between opposite faces of the cell in Angstrom, and unit vectors along them.
     share : float
         Of the sum of the radii up to which they are looked for.
 
@@ -69,6 +79,11 @@ def closest_contact(
     reach = 2 * share * float(radii.max())
     if len(numbers) > _MANY:
         first, second, squares = _pairs_of_tree(lattice, positions, heights, reach)
+    elif reach < min(heights):
+        first, second = _near(positions, radii * share, heights, directions)
+        if not len(first):
+            return FAR
+        squares = _nearest_squares(lattice, positions[first] - positions[second], heights, reach)
     else:
         first, second, squares = _all_pairs(lattice, positions, heights, reach)
     if not len(squares):
@@ -78,22 +93,58 @@ def closest_contact(
     if shares[best] > share**2:
         return FAR
     elements = int(numbers[first[best]]), int(numbers[second[best]])
-    return Contact(sqrt(squares[best]), sqrt(shares[best]), elements)
+    return Contact(sqrt(squares[best]), sqrt(shares[best]), elements, sqrt(squares.min()))
+
+
+def _near(
+    positions: Array, radii: Array, heights: Sequence[float], directions: Sequence[Vector]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs that may be closer than the sum of these radii, by one product of matrices.
+
+    A vector v of fractions d is as long along a height h as h d. The sum of h^2 (1 - cos 2 pi d) is therefore at most
+    2 pi^2 v^2 times the largest eigenvalue of the Gram matrix of the directions, for all images at once.
+    """
+    a, b, c = directions
+    ab, ac, bc = abs(dot(a, b)), abs(dot(a, c)), abs(dot(b, c))
+    largest = 1 + max(ab + ac, ab + bc, ac + bc)  # Gershgorin's bound
+    angles = 2 * pi * positions
+    columns = np.empty((len(positions), 7))
+    np.cos(angles, out=columns[:, :3])
+    np.sin(angles, out=columns[:, 3:6])
+    columns[:, :6] *= np.array([*heights, *heights])
+    limits = pi * sqrt(2 * largest) * radii
+    np.multiply(limits, sqrt(2), out=columns[:, 6])
+    sums = columns @ columns.T
+    squares = limits * limits
+    sums += squares
+    sums += squares[:, None]
+    near = sums >= sum(height * height for height in heights)
+    if np.count_nonzero(near) <= len(positions):  # each atom with itself
+        return _NONE, _NONE
+    first, second = np.triu(near, 1).nonzero()
+    return first, second
+
+
+def _nearest_squares(lattice: Array, offsets: Array, heights: Sequence[float], reach: float) -> Array:
+    """Squared distances between atoms and the nearest images of others, right if they are within reach."""
+    offsets = offsets - np.rint(
+        offsets
+    )  # at most half a cell, so that images within reach are this many cells away
+    cells = _cells(*(int(reach / height + 0.5) for height in heights))
+    return _squares((offsets @ lattice)[:, None] + cells @ lattice).min(axis=1)
 
 
 def _all_pairs(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:
     first, second = _indices(len(positions))
-    offsets = positions[first] - positions[second]
-    offsets -= np.rint(offsets)  # at most half a cell, so that images within reach are this many cells away
-    cells = _cells(*(int(reach / height + 0.5) for height in heights))
-    squares = _squares((offsets @ lattice)[:, None] + cells @ lattice).min(axis=1)
-    if any(height <= reach for height in heights):
-        cells = _cells(*(int(reach / height) for height in heights))
-        own = _squares(cells[cells.any(axis=1)] @ lattice).min()
-        atoms = np.arange(len(positions))
-        first, second = np.concatenate([first, atoms]), np.concatenate([second, atoms])
-        squares = np.concatenate([squares, np.full(len(atoms), own)])
-    return first, second, squares
+    squares = _nearest_squares(lattice, positions[first] - positions[second], heights, reach)
+    cells = _cells(*(int(reach / height) for height in heights))
+    own = _squares(cells[cells.any(axis=1)] @ lattice).min(initial=np.inf)
+    atoms = np.arange(len(positions))
+    return (
+        np.concatenate([first, atoms]),
+        np.concatenate([second, atoms]),
+        np.concatenate([squares, np.full(len(atoms), own)]),
+    )
 
 
 def _pairs_of_tree(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:

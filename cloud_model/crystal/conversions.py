@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from cloud_model.crystal.cell import volume_and_normals
 from cloud_model.crystal.crystal import (
     Crystal,
     formula_of,
     no_atoms,
     no_element,
     no_volume,
-    volume_and_normals,
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.crystal.occupancies import sole_element

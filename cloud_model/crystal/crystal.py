@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.crystal.cell import Vector, heights_and_directions, volume_and_normals
+from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudWarning, CrystalError
 
 MIN_DISTANCE = 0.1
 """Atoms closer than this, in Angstrom, are an error."""
+
+TOO_CLOSE = 0.6
+"""Share of the sum of their covalent radii at which two atoms are warned about; 0.1% of the crystals of the Materials
+Project have such atoms."""
 
 MIN_VOLUME = 0.5
 """Smallest volume of an atom in cubic Angstrom, a tenth of that in diamond."""
@@ -31,10 +36,6 @@ MAX_COORDINATE = 1e6
 
 VACUUM = 10.0
 """Thickness in Angstrom of the empty layer that makes a crystal a slab or a molecule."""
-
-_SMALL = 512  # atoms up to which comparing all pairs is faster than a tree
-
-Vector = Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,13 +69,8 @@ class Crystal:
 
     def __post_init__(self) -> None:
         _check_atoms(self)
-        heights = _check_lattice(self)
-        if _atoms_overlap(self, heights):
-            raise CrystalError(
-                self.name,
-                f"atoms are closer than {MIN_DISTANCE} Angstrom",
-                "Remove atoms that are there twice.",
-            )
+        heights, directions = _check_lattice(self)
+        _check_distances(self, heights, directions)
         _warn_of_vacuum(self, heights)
 
     def __len__(self) -> int:
@@ -111,8 +107,8 @@ def _check_atoms(crystal: Crystal) -> None:
         )
 
 
-def _check_lattice(crystal: Crystal) -> list[float]:
-    """Return the distances in Angstrom between opposite faces of the cell."""
+def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
+    """Return the distances in Angstrom between opposite faces of the cell, and the unit vectors along them."""
     vectors = crystal.lattice.tolist()
     if not all(hypot(*vector) <= MAX_LENGTH for vector in vectors):  # nan is not
         raise CrystalError(
@@ -123,53 +119,27 @@ def _check_lattice(crystal: Crystal) -> list[float]:
     volume, normals = volume_and_normals(vectors)
     if abs(volume) < MIN_VOLUME * len(crystal):
         raise no_volume(crystal.name)
-    return [abs(volume) / hypot(*normal) for normal in normals]
+    return heights_and_directions(volume, normals)
 
 
-def cell_heights(lattice: NDArray[np.float64]) -> list[float]:
-    """Return the distances in Angstrom between opposite faces of a cell."""
-    volume, normals = volume_and_normals(lattice.tolist())
-    return [abs(volume) / hypot(*normal) for normal in normals]
-
-
-def volume_and_normals(vectors: Sequence[Vector]) -> tuple[float, list[Vector]]:
-    """Return the signed volume of a cell, and the normals of its faces, which are as long as the faces are large."""
-    a, b, c = vectors
-    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
-    return a[0] * normals[0][0] + a[1] * normals[0][1] + a[2] * normals[0][2], normals
-
-
-def _cross(a: Vector, b: Vector) -> Vector:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-
-
-def _atoms_overlap(crystal: Crystal, heights: list[float]) -> bool:
-    pairs = _pairs_on_torus(crystal, heights) if len(crystal) <= _SMALL else _pairs_of_tree(crystal)
-    if not len(pairs):
-        return False
-    offsets = crystal.positions[pairs[:, 0]] - crystal.positions[pairs[:, 1]]
-    vectors = (offsets - np.rint(offsets)) @ crystal.lattice
-    return bool((np.linalg.norm(vectors, axis=1) < MIN_DISTANCE).any())
-
-
-def _pairs_on_torus(crystal: Crystal, heights: list[float]) -> NDArray[np.int64]:
-    """Return pairs that may be close: with small offsets d, the sum of cos(2 pi d) is near 3."""
-    angles = 2 * np.pi * crystal.positions
-    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-    a, b, c = heights
-    close = torus @ torus.T >= 3 - 2 * (np.pi * MIN_DISTANCE) ** 2 * (a**-2 + b**-2 + c**-2)
-    if np.count_nonzero(close) <= len(crystal):
-        return np.empty((0, 2), dtype=np.int64)
-    return np.argwhere(np.triu(close, 1))
-
-
-def _pairs_of_tree(crystal: Crystal) -> NDArray[np.int64]:
-    from scipy.spatial import cKDTree
-
-    radius = MIN_DISTANCE * np.linalg.norm(np.linalg.inv(crystal.lattice))
-    tree = cKDTree(crystal.positions % 1 % 1, boxsize=1)  # -1e-20 % 1 is 1
-    pairs: NDArray[np.int64] = tree.query_pairs(min(radius, 0.49), output_type="ndarray")
-    return pairs
+def _check_distances(crystal: Crystal, heights: list[float], directions: list[Vector]) -> None:
+    contact = closest_contact(
+        crystal.lattice, crystal.positions, crystal.numbers, heights, directions, TOO_CLOSE
+    )
+    if contact.shortest < MIN_DISTANCE:
+        raise CrystalError(
+            crystal.name,
+            f"atoms are closer than {MIN_DISTANCE} Angstrom",
+            "Remove atoms that are there twice.",
+        )
+    if contact is not FAR:
+        one, other = (SYMBOLS[number - 1] for number in contact.elements)
+        warnings.warn(
+            f"{crystal.name}: {one} and {other} are {contact.distance:.2f} Angstrom apart, {contact.share:.0%} of the "
+            "sum of their covalent radii, closer than in any known crystal; check cell and coordinates.",
+            CloudWarning,
+            stacklevel=2,
+        )
 
 
 def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import product
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, DummySpecies, Lattice, Molecule, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from cloud_model.crystal.cell import heights_and_directions, volume_and_normals
+from cloud_model.crystal.contacts import closest_contact
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.elements import COVALENT_RADII
 from cloud_model.errors import CloudWarning, CrystalError, DisorderedCrystalError
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -200,6 +206,9 @@ def test_overlap_is_that_of_the_nearest_images(strain, places):
         (lambda: fcc111("Cu", (1, 1, 3), vacuum=8, periodic=True), "empty layer of 16 Angstrom"),
         (lambda: Atoms("N2", [[0, 0, 0], [0, 0, 1.1]], cell=[12, 12, 12], pbc=True), "empty layer"),
         (lambda: Atoms("Na", cell=[4, 4, 4], pbc=[True, True, False]), "not periodic along every axis"),
+        (lambda: bulk("NaCl", "rocksalt", 2.0), "Na and Cl are 1.00 Angstrom apart, 37% of the sum"),
+        (lambda: bulk("NaCl", "rocksalt", 2.0).repeat(8), "Na and Cl are 1.00 Angstrom apart"),
+        (lambda: bulk("Cs", "bcc", 3.2), "Cs and Cs are 2.77 Angstrom apart"),
         (
             lambda: Structure(Lattice(np.eye(3) * 4, pbc=(True, True, False)), ["Na"], [[0, 0, 0]]),
             "not periodic",
@@ -209,6 +218,33 @@ def test_overlap_is_that_of_the_nearest_images(strain, places):
 def test_what_is_not_bulk_is_warned_about(make, warning):
     with pytest.warns(CloudWarning, match=warning):
         from_object(make())
+
+
+@given(
+    st.lists(st.floats(-2, 2), min_size=9, max_size=9),
+    st.lists(st.floats(-1, 1), min_size=9, max_size=9),
+    st.lists(st.sampled_from([1, 8, 11, 55]), min_size=3, max_size=3),
+    st.sampled_from([2, 4, 7]),
+    st.sampled_from([0, 512]),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_closest_contact_is_that_of_all_images(strain, places, numbers, scale, most):
+    """For pairs of the product of matrices, of all images and of the tree."""
+    lattice = scale * (np.eye(3) + np.reshape(strain, (3, 3)) / 12)
+    positions, elements = np.reshape(places, (3, 3)), np.array(numbers)
+    volume, normals = volume_and_normals(lattice.tolist())
+    heights, directions = heights_and_directions(volume, normals)
+    cells = np.array(list(product(range(-4, 5), repeat=3)))
+    vectors = (positions[:, None] - positions + cells[:, None, None]) @ lattice
+    distances = np.linalg.norm(vectors, axis=-1)
+    distances[len(cells) // 2, np.arange(3), np.arange(3)] = np.inf
+    radii = np.array(COVALENT_RADII)[elements - 1]
+    expected = (distances / (radii[:, None] + radii)).min()
+    if abs(expected - 0.6) < 1e-3 or distances.min() < 1e-3:
+        return
+    with patch("cloud_model.crystal.contacts._MANY", most):
+        found = closest_contact(lattice, positions, elements, heights, directions, 0.6)
+    assert found.share == pytest.approx(expected if expected < 0.6 else np.inf, rel=1e-6)
 
 
 def test_a_large_dense_cell_is_bulk():
