@@ -2,9 +2,9 @@
 
     python -m recipes.export DATA PRETRAINED OUTPUT RUN [RUN ...]
 
-The compositions of the validation crystals occur nowhere in training. They calibrate the error bars and give every
-figure of the card; the coverage of an error bar is that of each half when the other half, chosen by composition,
-calibrates it.
+The compositions of the validation crystals occur nowhere in training. They calibrate the error bars and intervals and
+give every figure of the card; the coverage of an error bar is that of each half when the other half, chosen by
+composition, calibrates it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,35 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
-from cloud_model.checkpoints.registry import DEFAULT
-from cloud_model.network.predictor import Predictor
+from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.properties.catalogue import HARMONIC, SCALARS, PropertyInfo
+from cloud_model.properties.intervals import growth_factor, interval_factor, interval_factors
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
-from cloud_model.training.metrics import calibration, scores
-from recipes.baselines import CURVE, MP20_GAP, PUBLISHED_LABEL, TEMPERATURES, curve_at, of_mp20
-from recipes.finetune import SPECTRA, build_predictor, load, scalar_targets
+from cloud_model.training.metrics import ONE_SIGMA, scores
+from recipes.baselines import (
+    CURVE,
+    MP20_GAP,
+    PUBLISHED_LABEL,
+    TEMPERATURES,
+    curve_at,
+    of_mp20,
+    with_curves,
+)
+from recipes.finetune import PROBABILITIES, SPECTRA, build_predictor, load, scalar_targets
 from recipes.model_card import model_card
+from recipes.stability import energy_errors, near_hull
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 
+ENERGIES = "MP-20, Materials Project 2018 and later, WBM (consensus of seven models), brought to one scale"
 SOURCES = {
-    "formation_energy_per_atom": "MP-20 (Materials Project)",
-    "band_gap": "Materials Project 2018, MP-20, MatBench; WBM",
+    "formation_energy_per_atom": ENERGIES,
+    "formation_energy_per_atom_2018": ENERGIES,
+    "band_gap": "Materials Project, MP-20, WBM",
     "bulk_modulus": "AFLOW AEL",
     "shear_modulus": "AFLOW AEL",
     "refractive_index": "MatBench dielectric",
@@ -44,8 +56,14 @@ SOURCES = {
     "max_phonon_frequency": "MatBench phonons",
     "thermal_conductivity": "AFLOW AGL",
     "thermal_expansion": "AFLOW AGL",
+    "volume_per_atom": "Materials Project",
+    "dynamic_stability": "DFPT phonons of Petretto et al. (2018)",
 }
-PHONONS = "DFPT phonons of Petretto et al. (2018), for metals AFLOW's Debye temperatures"
+PHONONS = (
+    "DFPT phonons of Petretto et al. (2018), for metals AFLOW's Debye temperatures and JARVIS-DFT at 300 K"
+)
+FEW = 150  # labels from which the growth of an error bar cannot be told
+GROWTHS = np.linspace(0, 2, 41)
 
 
 def main() -> None:
@@ -62,16 +80,19 @@ def main() -> None:
 
     table = pd.read_parquet(arguments.data / "labels.parquet")
     training, validation = table[table.split == "train"], table[table.split == "validation"]
+    validation = validation.reset_index(drop=True)
     published = pd.read_parquet(arguments.data / "cloud_label.parquet")
+    energies = pd.read_parquet(arguments.data / "energies.parquet")
     baselines = json.loads((arguments.data / "baselines.json").read_text())
 
     checkpoint = join(arguments.pretrained, arguments.runs, training, arguments.output.name)
     fit_domains(checkpoint, training, validation)
-    results = pd.DataFrame(measure(checkpoint, training, validation, published, baselines)).set_index(
-        "property"
-    )
-    checkpoint = with_errors(calibrate(checkpoint, validation), training, results)
+    held_out = HeldOut.of(checkpoint, validation)
+    checkpoint = dataclasses.replace(checkpoint, config=held_out.calibrated(checkpoint.config))
     model = CloudModel(checkpoint)
+    measured = measure(model, held_out, training, published, energies, baselines)
+    results = pd.DataFrame(measured).set_index("property")
+    checkpoint = with_errors(checkpoint, training, results)
     corpus = pd.read_parquet(arguments.data / "corpus.parquet").scope
     provenance = {
         "corpus": f"{len(corpus):,}",
@@ -81,16 +102,22 @@ def main() -> None:
         "pretraining": passes(arguments.pretrained),
         "finetuning": "; ".join(passes(run) for run in arguments.runs),
     }
-    kinds = errors_by_kind(model, validation)
-    domain = errors_by_domain(model, validation)
-    checkpoint.save(
-        arguments.output, model_card(checkpoint, results, kinds, domain, provenance), torch.float16
-    )
-    suffix = "" if arguments.output.name == DEFAULT else f"_{arguments.output.name}"
-    measured = {"accuracy_validation": results, "accuracy_by_kind": kinds, "accuracy_by_domain": domain}
-    for name, frame in measured.items():
-        (RESULTS / f"{name}{suffix}.json").write_text(frame.to_json(orient="index", indent=1) + "\n")
+    kinds = errors_by_kind(held_out)
+    domain = errors_by_domain(held_out)
+    heights = energy_errors(model, energies)
+    near = near_hull(model, energies)
+    card = model_card(checkpoint, results, kinds, domain, heights, near, provenance)
+    checkpoint.save(arguments.output, card, torch.float16)
+    (RESULTS / "near_hull.json").write_text(json.dumps(near, indent=1) + "\n")
+    for name, frame in {
+        "accuracy_validation": results,
+        "accuracy_by_kind": kinds,
+        "accuracy_by_domain": domain,
+        "accuracy_by_height": heights,
+    }.items():
+        (RESULTS / f"{name}.json").write_text(frame.to_json(orient="index", indent=1) + "\n")
         print(frame.to_string())
+    print(near)
 
 
 def passes(run: Path) -> str:
@@ -143,68 +170,165 @@ def fit_domains(checkpoint: Checkpoint, training: pd.DataFrame, validation: pd.D
         member.requires_grad_(False)
 
 
-def halves(rows: pd.DataFrame) -> NDArray:
-    """Whether each crystal is in the first of two halves that share no composition."""
-    compositions = [text.rsplit(" | ", 1)[1].encode() for text in rows.scope]
-    return np.array([sha256(composition).digest()[0] % 2 == 0 for composition in compositions])
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """Validation crystals and what uncalibrated networks say of them.
 
+    Attributes
+    ----------
+    rows : DataFrame
+        Their labels.
+    predicted : DataFrame
+        Values and standard errors of the scalar properties.
+    distance : ndarray, shape (n,)
+        From the training crystals.
+    curves : DataFrame
+        Label, value and standard error of the heat capacity, J/(mol-atom K), of the rows and temperatures that have it.
+    """
 
-def calibrate(checkpoint: Checkpoint, rows: pd.DataFrame) -> Checkpoint:
-    """Scale the error bars so that 68% of these crystals fall within one of them."""
-    model = CloudModel(checkpoint)
-    predicted = model.predict(rows.scope.tolist(), list(SCALARS))
-    targets = {
-        name: dataclasses.replace(
-            target,
-            calibration=calibration(
-                *(x.to_numpy(float) for x in (rows[name], predicted[name], predicted[f"{name}_std"]))
-            ),
+    rows: pd.DataFrame
+    predicted: pd.DataFrame
+    distance: NDArray
+    curves: pd.DataFrame
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, rows: pd.DataFrame) -> HeldOut:
+        """Predict for validation crystals, whose index is their place."""
+        model = CloudModel(checkpoint)
+        tokens = [checkpoint.tokenizer.encode(text) for text in rows.scope]
+        distances = [run_heads(member, tokens).distance.numpy() for member in checkpoint.members]
+        known = with_curves(rows)
+        curves = [curve(model, known, temperature) for temperature in TEMPERATURES]
+        predicted = model.predict(rows.scope.tolist(), list(SCALARS))
+        return cls(rows, predicted, np.mean(distances, axis=0), pd.concat(curves))
+
+    def first_half(self) -> NDArray:
+        """Whether each crystal is in the first of two halves that share no composition."""
+        compositions = [text.rsplit(" | ", 1)[1].encode() for text in self.rows.scope]
+        return np.array([sha256(composition).digest()[0] % 2 == 0 for composition in compositions])
+
+    def ratios(self, config: CheckpointConfig, name: str) -> NDArray:
+        """Residuals in units of the uncalibrated standard errors."""
+        label, value, error = (
+            x.to_numpy(float) for x in (self.rows[name], self.predicted[name], self.predicted[f"{name}_std"])
         )
-        for name, target in checkpoint.config.targets.items()
-    }
-    curves = [predict_curve(model, rows, temperature) for temperature in TEMPERATURES]
-    spread = calibration(*(np.concatenate(part) for part in zip(*curves, strict=True)))
-    config = dataclasses.replace(checkpoint.config, targets=targets, spread_calibration=spread)
-    return dataclasses.replace(checkpoint, config=config)
+        return config.targets[name].standardised(label, value, error)
+
+    def calibrated(self, config: CheckpointConfig, chosen: NDArray | None = None) -> CheckpointConfig:
+        """The configuration whose error bars and intervals fit these crystals, or those chosen of them.
+
+        Error bars grow with the distance as the likelihood of the residuals asks for, where there are labels
+        enough to tell, and elsewhere as in the median of those.
+        """
+        everything = np.ones(len(self.rows), dtype=bool) if chosen is None else chosen
+        distance = self.distance[everything]
+        ratios = {
+            name: self.ratios(config, name)[everything] for name in SCALARS if name not in PROBABILITIES
+        }
+        enough = {name: growth(r, distance) for name, r in ratios.items() if (~np.isnan(r)).sum() >= FEW}
+        usual = float(np.median(list(enough.values())))
+        targets, intervals = dict(config.targets), {}
+        for name, ratio in ratios.items():
+            rate = enough.get(name, usual)
+            scaled = ratio / growth_factor(rate, distance)
+            factor = float(np.nanquantile(scaled, ONE_SIGMA))
+            targets[name] = dataclasses.replace(targets[name], calibration=factor, growth=rate)
+            intervals[name] = interval_factors(scaled / factor)
+        intervals |= {name: interval_factors(self.ratios(config, name)[everything]) for name in PROBABILITIES}
+        curves = self.curves[everything[self.curves.index]]
+        scaled = (curves.label - curves.value).abs() / curves.error
+        spread = float(scaled.quantile(ONE_SIGMA))
+        intervals[CURVE] = interval_factors(scaled.to_numpy() / spread)
+        return dataclasses.replace(config, targets=targets, spread_calibration=spread, intervals=intervals)
+
+    def coverage(self, config: CheckpointConfig) -> dict[str, dict[str, float]]:
+        """Shares of the labels of each half within error bars and intervals that the other half calibrates."""
+        first = self.first_half()
+        found: dict[str, dict[str, list[NDArray]]] = {}
+        for half in (first, ~first):
+            tuned = self.calibrated(config, ~half)
+            for name in SCALARS:
+                target = tuned.targets[name]
+                ratio = self.ratios(config, name)[half]
+                grown = target.calibration * growth_factor(target.growth, self.distance[half])
+                found.setdefault(name, {"68": [], "95": []})
+                known = ~np.isnan(ratio)
+                scaled = (ratio / grown)[known]
+                found[name]["68"].append(scaled <= 1)
+                found[name]["95"].append(scaled <= interval_factor(tuned.intervals[name], 0.95))
+            curves = self.curves[half[self.curves.index]]
+            for temperature, rows in curves.groupby("temperature"):
+                name = f"{CURVE} at {temperature:g} K"
+                found.setdefault(name, {"68": [], "95": []})
+                scaled = ((rows.label - rows.value).abs() / rows.error).to_numpy() / tuned.spread_calibration
+                found[name]["68"].append(scaled <= 1)
+                found[name]["95"].append(scaled <= interval_factor(tuned.intervals[CURVE], 0.95))
+        return {
+            name: {
+                f"coverage_{share}": float(np.concatenate(parts).mean()) for share, parts in shares.items()
+            }
+            for name, shares in found.items()
+        }
+
+
+def growth(ratios: NDArray, distance: NDArray) -> float:
+    """Growth of error bars with the distance of largest likelihood, for residuals of a Laplace distribution."""
+    known = ~np.isnan(ratios)
+    losses = []
+    for rate in GROWTHS:
+        factor = growth_factor(float(rate), distance[known])
+        losses.append(np.log(np.mean(ratios[known] / factor)) + np.log(factor).mean())
+    return float(GROWTHS[int(np.argmin(losses))])
+
+
+def curve(model: CloudModel, rows: pd.DataFrame, temperature: float) -> pd.DataFrame:
+    """Labels, predictions and standard errors of the heat capacity, J/(mol-atom K)."""
+    predicted = model.predict(rows.scope.tolist(), CURVE, temperature)
+    return pd.DataFrame(
+        {
+            "temperature": temperature,
+            "label": curve_at(rows, temperature),
+            "value": predicted[CURVE].to_numpy(),
+            "error": predicted[f"{CURVE}_std"].to_numpy(),
+        },
+        index=rows.index,
+    )
 
 
 def measure(
-    checkpoint: Checkpoint,
+    model: CloudModel,
+    held_out: HeldOut,
     training: pd.DataFrame,
-    rows: pd.DataFrame,
     published: pd.DataFrame,
+    energies: pd.DataFrame,
     baselines: dict[str, dict[str, float]],
 ) -> Iterator[dict[str, object]]:
     """One row of results a property."""
-    first = halves(rows)
-    crossed = [(rows[~half], CloudModel(calibrate(checkpoint, rows[half]))) for half in (first, ~first)]
-    predicted = pd.concat([model.predict(half.scope, list(SCALARS)) for half, model in crossed]).loc[
-        rows.index
-    ]
+    rows, predicted = held_out.rows, held_out.predicted
+    coverage = held_out.coverage(model.checkpoint.config)
     for name, info in SCALARS.items():
-        columns = pd.DataFrame(
-            {"label": rows[name], "value": predicted[name], "error": predicted[f"{name}_std"]}
-        )
+        label, value = rows[name].to_numpy(float), predicted[name].to_numpy(float)
         seen = {"unit": info.unit, "training": int(training[name].notna().sum())}
-        yield {"property": name, **seen, **scores(*columns.to_numpy(float).T), **baselines[name]}
+        own = scores(label, value) | coverage[name]
+        if name in PROBABILITIES:
+            known = ~np.isnan(label)
+            own["auc"] = float(roc_auc_score(label[known], value[known]))
+        if model.checkpoint.config.targets[name].transform == "log10":
+            own["mae_log10"] = scores(np.log10(label), np.log10(value))["mae"]
+        yield {"property": name, **seen, **own, **baselines[name]}
         if name == "band_gap":
-            near = columns[of_mp20(rows)]
-            yield {"property": MP20_GAP, **seen, **scores(*near.to_numpy(float).T), **baselines[MP20_GAP]}
+            near = of_mp20(rows, energies)
+            yield {"property": MP20_GAP, **seen, **scores(label[near], value[near]), **baselines[MP20_GAP]}
     seen = {
         "unit": HARMONIC[CURVE].unit,
         "training": int(training.heat_capacities.notna().sum()),
     }
-    for temperature in TEMPERATURES:
+    for temperature, part in held_out.curves.groupby("temperature"):
         name = f"{CURVE} at {temperature:g} K"
-        curves = zip(*(predict_curve(model, half, temperature) for half, model in crossed), strict=True)
-        yield {
-            "property": name,
-            **seen,
-            **scores(*(np.concatenate(part) for part in curves)),
-            **baselines[name],
-        }
+        own = scores(part.label.to_numpy(), part.value.to_numpy()) | coverage[name]
+        yield {"property": name, **seen, **own, **baselines[name]}
     asked = published[published.split == "validation"]
-    frame = CloudModel(checkpoint).predict(asked.scope, CURVE, 300.0)
+    frame = model.predict(asked.scope.tolist(), CURVE, 300.0)
     cell = frame[CURVE].to_numpy(float) * asked.n_atoms.to_numpy()
     own = scores(asked.heat_capacity.to_numpy(float), cell)
     yield {"property": PUBLISHED_LABEL, **seen, "unit": "J/(mol K)", **own, **baselines[PUBLISHED_LABEL]}
@@ -223,47 +347,32 @@ ANIONS = {
 """The first kind of which a crystal holds an element is its chemistry; all others are intermetallics."""
 
 
-def errors_by_kind(model: CloudModel, rows: pd.DataFrame) -> pd.DataFrame:
+def errors_by_kind(held_out: HeldOut) -> pd.DataFrame:
     """Mean absolute errors by crystal system and by chemistry, and the number of crystals behind each."""
-    scopes = [Scope.parse(text) for text in rows.scope]
+    scopes = [Scope.parse(text) for text in held_out.rows.scope]
     systems = [SYSTEMS[np.searchsorted(CRYSTAL_SYSTEMS, scope.space_group)] for scope in scopes]
     chemistries = [chemistry({element for element, _ in scope.composition}) for scope in scopes]
-    return grouped_errors(model, rows, [(systems, SYSTEMS), (chemistries, (*ANIONS, "intermetallics"))])
+    return grouped_errors(held_out, [(systems, SYSTEMS), (chemistries, (*ANIONS, "intermetallics"))])
 
 
 def chemistry(elements: set[str]) -> str:
     return next((name for name, anions in ANIONS.items() if elements & anions), "intermetallics")
 
 
-def errors_by_domain(model: CloudModel, rows: pd.DataFrame) -> pd.DataFrame:
+def errors_by_domain(held_out: HeldOut) -> pd.DataFrame:
     """Mean absolute errors of crystals within and out of the domain of training."""
-    foreign = model.predict(rows.scope.tolist(), "band_gap").out_of_domain
-    labels = np.where(foreign, "out of the domain", "within the domain").tolist()
-    return grouped_errors(model, rows, [(labels, ("within the domain", "out of the domain"))])
+    labels = np.where(held_out.distance > 1, "out of the domain", "within the domain").tolist()
+    return grouped_errors(held_out, [(labels, ("within the domain", "out of the domain"))])
 
 
-def grouped_errors(
-    model: CloudModel, rows: pd.DataFrame, groupings: list[tuple[list[str], tuple[str, ...]]]
-) -> pd.DataFrame:
+def grouped_errors(held_out: HeldOut, groupings: list[tuple[list[str], tuple[str, ...]]]) -> pd.DataFrame:
     """One row a group, in the given order: error and count of each property of `KINDS`."""
-    predicted = model.predict(rows.scope.tolist(), list(KINDS))
-    errors = pd.DataFrame(
-        {name: np.abs(predicted[name].to_numpy() - rows[name].to_numpy()) for name in KINDS}
-    )
+    errors = (held_out.predicted[list(KINDS)] - held_out.rows[list(KINDS)]).abs()
     parts = []
     for labels, order in groupings:
         groups = errors.groupby(labels)
         parts.append(groups.mean().join(groups.count().add_suffix("_count")).reindex(order).dropna(how="all"))
     return pd.concat(parts)
-
-
-def predict_curve(
-    model: CloudModel, rows: pd.DataFrame, temperature: float
-) -> tuple[NDArray, NDArray, NDArray]:
-    """Labels, predictions and standard errors of the heat capacity, J/(mol-atom K)."""
-    known = rows[rows.heat_capacities.notna()]
-    predicted = model.predict(known.scope.tolist(), CURVE, temperature)
-    return curve_at(rows, temperature), predicted[CURVE].to_numpy(), predicted[f"{CURVE}_std"].to_numpy()
 
 
 def with_errors(checkpoint: Checkpoint, training: pd.DataFrame, results: pd.DataFrame) -> Checkpoint:

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from cloud_model.errors import DataError
 from cloud_model.physics.thermodynamics import ISOBARIC_QUANTITIES, QUANTITIES
+from cloud_model.properties.intervals import growth_factor
 
 Transform = Literal["identity", "log10", "logistic"]
 Basis = Literal["atom", "cell", "crystal"]
 Array = NDArray[np.float64]
-
-FARTHEST = 3.0  # distance from the training crystals beyond which error bars grow no more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,7 @@ class ScalarTarget:
         p is the deviation of the outcome, ``sqrt(p (1 - p))``.
         """
         value = self.location + self.scale * value
-        error = self.calibration * np.exp(self.growth * np.minimum(distance, FARTHEST)) * self.scale * error
+        error = self.calibration * growth_factor(self.growth, distance) * self.scale * error
         if self.transform == "logistic":
             value = 1 / (1 + np.exp(-np.clip(value, -700, 700)))
             return value, np.sqrt(value * (1 - value))
@@ -130,6 +129,12 @@ class ScalarTarget:
             ratio = np.exp(factor * error / value)
             return self._possible(value / ratio), self._possible(value * ratio)
         return self._possible(value - factor * error), self._possible(value + factor * error)
+
+    def standardised(self, label: Array, value: Array, error: Array) -> Array:
+        """Size of residuals in standard errors, those for which `interval` has the label as a bound."""
+        if self.transform == "log10":
+            return np.abs(np.log(label / value)) * value / error
+        return np.abs(label - value) / error
 
     def _possible(self, value: Array) -> Array:
         if self.minimum is None and self.maximum is None:

@@ -18,6 +18,13 @@ Array = NDArray[np.float64]
 
 COVERAGES = (0.5, 0.6, 0.6827, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99)
 
+FARTHEST = 3.0  # distance from the training crystals beyond which error bars grow no more
+
+
+def growth_factor(growth: float, distance: Array | float) -> Array:
+    """Factor on error bars at a distance from the training crystals, one at none."""
+    return np.exp(growth * np.minimum(distance, FARTHEST))
+
 
 def interval_factors(ratios: Array) -> dict[str, float]:
     """Half-widths of intervals in standard errors.
