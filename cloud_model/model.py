@@ -29,8 +29,8 @@ from cloud_model.errors import (
     PropertyError,
 )
 from cloud_model.network.batches import run_batched
-from cloud_model.network.heads import atom_pool, mean_pool
-from cloud_model.network.predictor import run_heads
+from cloud_model.network.heads import atom_pool, layer_pool, mean_pool
+from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import DebyeMixture, Spectra
@@ -44,13 +44,16 @@ from cloud_model.scope.string import Scope
 if TYPE_CHECKING:
     import pandas as pd
 
-Pooling = Literal["mean", "atoms", "cls"]
+Pooling = Literal["layers", "mean", "atoms", "cls"]
 Array = NDArray[np.float64]
 
-_POOLING: dict[str, Callable[[Tensor, TokenBatch], Tensor]] = {
-    "mean": mean_pool,
-    "atoms": atom_pool,
-    "cls": lambda hidden, _: hidden[:, 0],
+_POOLING: dict[str, Callable[[Predictor, TokenBatch], Tensor]] = {
+    "layers": lambda network, batch: layer_pool(
+        network.word_states(batch), network.hidden_states(batch), batch
+    ),
+    "mean": lambda network, batch: mean_pool(network.hidden_states(batch), batch),
+    "atoms": lambda network, batch: atom_pool(network.hidden_states(batch), batch),
+    "cls": lambda network, batch: network.hidden_states(batch)[:, 0],
 }
 _REMEMBERED = 8192  # SCOPE strings whose predictions, or embeddings, are kept
 
@@ -172,8 +175,13 @@ class CloudModel:
 
     @property
     def embedding_size(self) -> int:
-        """Columns of `embed`."""
-        return self.checkpoint.config.encoder.hidden_size * len(self.checkpoint.members)
+        """Columns of `embed`, unless told to pool otherwise."""
+        return self.embedding_width("layers")
+
+    def embedding_width(self, pooling: Pooling) -> int:
+        """Columns of `embed` for a way of pooling."""
+        parts = 3 if pooling == "layers" else 1
+        return parts * self.checkpoint.config.encoder.hidden_size * len(self.checkpoint.members)
 
     @property
     def elements(self) -> frozenset[str]:
@@ -296,7 +304,7 @@ class CloudModel:
         return columns | {"error": reasons}
 
     def embed(
-        self, crystals: Any, pooling: Pooling = "mean", errors: Literal["raise", "nan"] = "raise"
+        self, crystals: Any, pooling: Pooling = "layers", errors: Literal["raise", "nan"] = "raise"
     ) -> NDArray[np.float32]:
         """Embed crystals as vectors.
 
@@ -304,8 +312,9 @@ class CloudModel:
         ----------
         crystals : crystal or sequence of crystals
             As in `predict`.
-        pooling : {'mean', 'atoms', 'cls'}
-            Mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
+        pooling : {'layers', 'mean', 'atoms', 'cls'}
+            Mean and standard deviation over the atoms of what enters the first layer, and their mean hidden state in
+            the last; or the mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
         errors : {'raise', 'nan'}
             What becomes of crystals that cannot be read: an error for the batch, or rows of NaN and a
             warning.
@@ -313,7 +322,7 @@ class CloudModel:
         Returns
         -------
         ndarray of float32
-            Shape (n, `embedding_size`); the networks of an ensemble side by side.
+            Shape (n, `embedding_width`); the networks of an ensemble side by side.
 
         Raises
         ------
@@ -326,10 +335,11 @@ class CloudModel:
         if not isinstance(pooling, str) or pooling not in _POOLING:
             raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
         good, failures = self._read(crystals, errors)
-        embeddings = np.full((len(good) + len(failures), self.embedding_size), np.nan, dtype=np.float32)
+        width = self.embedding_width(pooling)
+        embeddings = np.full((len(good) + len(failures), width), np.nan, dtype=np.float32)
         if good:
             pool = partial(self._pool, pooling=pooling)
-            embeddings[list(good)] = self._rows(pooling, list(good.values()), pool, self.embedding_size)
+            embeddings[list(good)] = self._rows(pooling, list(good.values()), pool, width)
         return embeddings
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike, pressure: float = 0.0) -> Thermodynamics:
@@ -539,9 +549,7 @@ class CloudModel:
         """Pooled hidden states of the networks, side by side."""
 
         def function(batch: TokenBatch) -> list[Tensor]:
-            return [
-                _POOLING[pooling](member.hidden_states(batch), batch) for member in self.checkpoint.members
-            ]
+            return [_POOLING[pooling](member, batch) for member in self.checkpoint.members]
 
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
 

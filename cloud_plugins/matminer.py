@@ -182,7 +182,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out. It decides the
         dialect and the symmetry tolerance of the SCOPE strings.
-    pooling : {'mean', 'atoms', 'cls'}
+    pooling : {'layers', 'mean', 'atoms', 'cls'}
         How hidden states of tokens become one vector.
 
     Notes
@@ -204,7 +204,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | CloudModel | None = None, pooling: Pooling = "mean"
+        self, model: str | os.PathLike[str] | CloudModel | None = None, pooling: Pooling = "layers"
     ) -> None:
         self.model = model
         self.pooling = pooling
@@ -215,7 +215,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
     def feature_labels(self) -> list[str]:
         """Names of the components of the embedding."""
         model = self._loaded
-        return [f"{model.name} {self.pooling} {i}" for i in range(model.embedding_size)]
+        return [f"{model.name} {self.pooling} {i}" for i in range(model.embedding_width(self.pooling))]
 
 
 class CloudPropertyFeaturizer(_CrystalFeaturizer):

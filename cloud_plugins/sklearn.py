@@ -53,7 +53,7 @@ class CloudEmbedder(TransformerMixin, _CrystalEstimator):  # type: ignore[misc]
     ----------
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
-    pooling : {'mean', 'atoms', 'cls'}
+    pooling : {'layers', 'mean', 'atoms', 'cls'}
         How hidden states of tokens become one vector.
 
     Attributes
@@ -70,7 +70,7 @@ class CloudEmbedder(TransformerMixin, _CrystalEstimator):  # type: ignore[misc]
     2
     """
 
-    def __init__(self, model: ModelName = None, *, pooling: Pooling = "mean") -> None:
+    def __init__(self, model: ModelName = None, *, pooling: Pooling = "layers") -> None:
         self.model = model
         self.pooling = pooling
 
@@ -99,7 +99,9 @@ class CloudEmbedder(TransformerMixin, _CrystalEstimator):  # type: ignore[misc]
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the components of the embedding."""
         check_is_fitted(self)
-        names = [f"{self.model_.name} {self.pooling} {i}" for i in range(self.model_.embedding_size)]
+        names = [
+            f"{self.model_.name} {self.pooling} {i}" for i in range(self.model_.embedding_width(self.pooling))
+        ]
         return np.array(names, dtype=object)
 
 

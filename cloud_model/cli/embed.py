@@ -34,10 +34,10 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
 )
 @click.option(
     "--pooling",
-    type=click.Choice(["mean", "atoms", "cls"]),
-    default="mean",
+    type=click.Choice(["layers", "mean", "atoms", "cls"]),
+    default="layers",
     show_default=True,
-    help="Mean over all tokens, over the atoms, or the first token.",
+    help="First and last layer over the atoms; the last over all tokens, over the atoms, or of the first token.",
 )
 @options.model
 @shards.options

@@ -33,6 +33,17 @@ def atom_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
     return (hidden * batch.shares[..., None].to(hidden.dtype)).sum(1)
 
 
+def layer_pool(words: Tensor, hidden: Tensor, batch: TokenBatch) -> Tensor:
+    """Mean and standard deviation over the atoms of their words, and their mean hidden state.
+
+    The words, of shape (batch, length, hidden_size), are the first layer and know elements alone, the hidden states
+    are the last. Shape (batch, 3 * hidden_size).
+    """
+    mean = atom_pool(words, batch)
+    variance = atom_pool(words**2, batch) - mean**2
+    return torch.cat([mean, variance.clamp(min=0).sqrt(), atom_pool(hidden, batch)], dim=-1)
+
+
 def property_features(hidden: Tensor, batch: TokenBatch) -> Tensor:
     """What the heads see: both means, side by side, shape (batch, 2 * hidden_size)."""
     return torch.cat([mean_pool(hidden, batch), atom_pool(hidden, batch)], dim=-1)

@@ -88,8 +88,15 @@ class Predictor(nn.Module):
 
     def hidden_states(self, batch: TokenBatch) -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
-        types = batch.types if self.encoder.config.type_vocab_size > 1 else None
-        return self.encoder(batch.ids, batch.mask, types)
+        return self.encoder(batch.ids, batch.mask, self._types(batch))
+
+    def word_states(self, batch: TokenBatch) -> Tensor:
+        """What enters the first layer, of the shape of the hidden states."""
+        types = self._types(batch)
+        return self.encoder.embeddings(batch.ids, torch.zeros_like(batch.ids) if types is None else types)
+
+    def _types(self, batch: TokenBatch) -> Tensor | None:
+        return batch.types if self.encoder.config.type_vocab_size > 1 else None
 
     def forward(self, batch: TokenBatch) -> Output:
         """Predictions in normalised units, and spectra in K."""

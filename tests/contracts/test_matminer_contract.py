@@ -43,7 +43,7 @@ class CloudFeaturizer(BaseFeaturizer):
         return self.model.embed(crystal)[0].tolist()
 
     def feature_labels(self):
-        return [f"{self.model.name} mean {i}" for i in range(self.model.embedding_size)]
+        return [f"{self.model.name} layers {i}" for i in range(self.model.embedding_size)]
 
     def citations(self):
         return []

@@ -130,13 +130,22 @@ def test_temperature_grids_that_are_none_are_refused(tiny_model, temperatures):
         tiny_model.thermodynamics(SALT, temperatures)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "atoms", "cls"])
+@pytest.mark.parametrize("pooling", ["layers", "mean", "atoms", "cls"])
 def test_embeddings(tiny_model, pooling):
     vectors = tiny_model.embed([SALT, SILICON, SALT_CUBIC], pooling)
     assert vectors.dtype == np.float32
-    assert vectors.shape == (3, tiny_model.embedding_size)
+    assert vectors.shape == (3, tiny_model.embedding_width(pooling))
     np.testing.assert_array_equal(vectors[0], vectors[2])
     assert not np.allclose(vectors[0], vectors[1])
+
+
+def test_layers_end_with_the_atoms(tiny_model):
+    layers, atoms = (tiny_model.checkpoint.members[0], tiny_model.embed([SILICON, SALT], "atoms"))
+    width = layers.encoder.config.hidden_size
+    vectors = tiny_model.embed([SILICON, SALT])
+    assert vectors.shape == (2, tiny_model.embedding_size)
+    np.testing.assert_allclose(vectors[:, 2 * width : 3 * width], atoms[:, :width], rtol=1e-6)
+    assert vectors[0, width : 2 * width] == pytest.approx(0, abs=1e-3)  # one kind of atom on one kind of site
 
 
 def test_bad_crystals_in_embed(tiny_model):
