@@ -62,7 +62,7 @@ def test_two_columns_of_crystals_are_ambiguous(frame, featurizer):
     frame["relaxed"] = frame["crystal"]
     with pytest.raises(ArgumentError, match=r"'crystal', 'relaxed'.*col_id"):
         featurizer.featurize_dataframe(frame)
-    assert featurizer.featurize_dataframe(frame, "relaxed", pbar=False).shape == (12, 4 + 64)
+    assert featurizer.featurize_dataframe(frame, "relaxed", pbar=False).shape == (12, 4 + 192)
 
 
 def test_no_column_of_crystals_is_an_error(frame, featurizer):
