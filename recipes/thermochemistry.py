@@ -27,8 +27,9 @@ from torch.nn.functional import huber_loss
 
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import CARD, Checkpoint
+from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import EXPANSION, ExpansionHead, property_features
-from cloud_model.network.predictor import Predictor, run_batched, run_heads
+from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import Spectra

@@ -21,7 +21,7 @@ SALT = bulk("NaCl", "rocksalt", 5.64)
 @pytest.fixture(scope="module")
 def model(tiny_model) -> CloudModel:
     checkpoint = tiny_model.checkpoint
-    intervals = dict.fromkeys([*SCALARS, "heat_capacity_per_atom"], FACTORS)
+    intervals = dict.fromkeys([*SCALARS, *THERMODYNAMICS], FACTORS)
     return CloudModel(replace(checkpoint, config=replace(checkpoint.config, intervals=intervals)))
 
 
