@@ -20,7 +20,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import IO, Any
 
-from cloud_model.errors import CloudWarning
+from cloud_model.errors import CloudWarning, warn_user
 
 SECONDS = 30.0
 """Most time of the processor for a call, or between two of its results; four times that on the clock."""
@@ -63,7 +63,7 @@ def confined_iterator(function: Callable[..., Iterable[Any]], *arguments: Any) -
         while True:
             kind, content, messages = worker.receive()
             for message in messages:
-                warnings.warn(message, CloudWarning, stacklevel=2)
+                warn_user(message)
             if kind == "end":
                 break
             if kind == "error":

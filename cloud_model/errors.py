@@ -5,7 +5,11 @@ Every error names the input it is about, the reason it was refused and what to d
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping
+
+_OURS = ("cloud_model", "cloud_plugins")
 
 
 class CloudError(Exception):
@@ -107,6 +111,14 @@ class BatchError(CloudError, ValueError):
 
 class CloudWarning(UserWarning):
     """A result was given, but the user should know something about it."""
+
+
+def warn_user(message: str) -> None:
+    """Give a `CloudWarning` that points to the line outside of this project from which it was called."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, CloudWarning, stacklevel=level)
 
 
 def first_line(error: Exception) -> str:

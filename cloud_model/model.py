@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -25,8 +24,8 @@ from cloud_model.errors import (
     BatchError,
     CheckpointError,
     CloudError,
-    CloudWarning,
     PropertyError,
+    warn_user,
 )
 from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import atom_pool, layer_pool, mean_pool
@@ -439,7 +438,7 @@ class CloudModel:
         if failures and errors == "raise":
             raise BatchError(failures, len(batch))
         if failures:
-            warnings.warn(str(BatchError(failures, len(batch))), CloudWarning, stacklevel=3)
+            warn_user(str(BatchError(failures, len(batch))))
         return good, failures
 
     @torch.inference_mode()

@@ -10,12 +10,11 @@ name of the checkpoint, its value a package whose folder is the checkpoint direc
 from __future__ import annotations
 
 import os
-import warnings
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from cloud_model.errors import CheckpointError, CloudWarning
+from cloud_model.errors import CheckpointError, warn_user
 
 DEFAULT = "cloud-mini"
 BASE = "cloud-base"  # the encoder that has seen no label
@@ -41,7 +40,7 @@ def available() -> dict[str, Path]:
         try:
             found.setdefault(point.name, _directory(point))
         except CheckpointError as error:
-            warnings.warn(str(error), CloudWarning, stacklevel=2)
+            warn_user(str(error))
     return found
 
 

@@ -17,7 +17,14 @@ from cloud_model.cli.predict import predict
 from cloud_model.cli.scope import scope
 from cloud_model.cli.serve import serve
 from cloud_model.cli.thermo import thermo
-from cloud_model.errors import ArgumentError, CheckpointError, CloudError, CloudWarning, PropertyError
+from cloud_model.errors import (
+    ArgumentError,
+    CheckpointError,
+    CloudError,
+    CloudWarning,
+    PropertyError,
+    warn_user,
+)
 from cloud_model.version import __version__
 
 GROUP = "cloud_model.commands"
@@ -41,7 +48,7 @@ class Commands(click.Group):
             try:
                 command: click.Command = point.load()
             except ImportError as error:
-                warnings.warn(f"command {cmd_name!r} cannot be loaded: {error}", CloudWarning, stacklevel=2)
+                warn_user(f"command {cmd_name!r} cannot be loaded: {error}")
                 return None
             return command
         return None

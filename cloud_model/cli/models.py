@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ import click
 
 from cloud_model.cli import options
 from cloud_model.cli.output import console, new_table, print_csv, print_json
-from cloud_model.errors import CheckpointError, CloudWarning
+from cloud_model.errors import CheckpointError, warn_user
 
 
 @click.command()
@@ -45,7 +44,7 @@ def _records() -> Iterator[dict[str, Any]]:
         try:
             model = CloudModel.from_pretrained(directory)
         except CheckpointError as error:
-            warnings.warn(str(error), CloudWarning, stacklevel=2)
+            warn_user(str(error))
             continue
         yield {
             "model": name,

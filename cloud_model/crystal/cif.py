@@ -8,7 +8,6 @@ leaves open. Where they do not decide, or contradict each other, the file is ref
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from cloud_model.crystal.crystal import Crystal, formula_of
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_element
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
-from cloud_model.errors import CloudWarning, CrystalError
+from cloud_model.errors import CrystalError, warn_user
 
 MAX_LENGTH = 2**25
 """Most characters of a CIF."""
@@ -340,10 +339,8 @@ def _without_symmetry(block: Block, sites: Sites, lattice: NDArray[np.float64], 
     system = next(iter(first_words(block, _SYSTEMS)), "triclinic")
     if system.lower() not in {"triclinic", "anorthic"}:
         raise MalformedCifError(f"it states no symmetry, but that its cell is {system[:40]}", LIST_OPERATIONS)
-    warnings.warn(
-        f"{label}: it states no symmetry; its {len(atoms.sites)} sites are taken for all atoms of the cell, as in P 1.",
-        CloudWarning,
-        stacklevel=2,
+    warn_user(
+        f"{label}: it states no symmetry; its {len(atoms.sites)} sites are taken for all atoms of the cell, as in P 1."
     )
     return atoms
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from cloud_model.crystal.crystal import (
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.crystal.occupancies import sole_element
-from cloud_model.errors import CloudWarning, CrystalError
+from cloud_model.errors import CrystalError, warn_user
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
 
@@ -150,8 +149,6 @@ def _is_instance(crystal: object, module: str, name: str) -> bool:
 
 def _warn_unless_periodic(crystal: Crystal, periodic: Sequence[bool]) -> None:
     if not all(periodic):
-        warnings.warn(
-            f"{crystal.name}: it is not periodic along every axis; CLOUD describes it as a bulk crystal.",
-            CloudWarning,
-            stacklevel=2,
+        warn_user(
+            f"{crystal.name}: it is not periodic along every axis; CLOUD describes it as a bulk crystal."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from math import hypot
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from cloud_model.crystal.cell import Vector, heights_and_directions, volume_and_normals
 from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.elements import SYMBOLS
-from cloud_model.errors import CloudWarning, CrystalError
+from cloud_model.errors import CrystalError, warn_user
 
 MIN_DISTANCE = 0.1
 """Atoms closer than this, in Angstrom, are an error."""
@@ -149,11 +148,9 @@ def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:
     around = np.concatenate([places, places[:1] + 1])
     gaps = (around[1:] - around[:-1]).max(axis=0) * heights
     if gaps.max() > VACUUM:
-        warnings.warn(
+        warn_user(
             f"{crystal.name}: it has an empty layer of {gaps.max():.0f} Angstrom, as around a slab or a molecule; "
-            "CLOUD describes bulk crystals.",
-            CloudWarning,
-            stacklevel=2,
+            "CLOUD describes bulk crystals."
         )
 
 

@@ -11,7 +11,13 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError
+from cloud_model.errors import (
+    ArgumentError,
+    CloudError,
+    CloudWarning,
+    DataError,
+    warn_user,
+)
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.description import Describer, Dialect, Found
 from cloud_model.scope.string import Scope, scope_or_crystal
@@ -105,7 +111,7 @@ def _in_processes(
     try:
         for described, messages in Parallel(n_jobs, return_as="generator")(tasks):
             for message in messages:
-                warnings.warn(message, CloudWarning, stacklevel=2)
+                warn_user(message)
             yield described
     except BrokenExecutor as error:
         raise DataError(

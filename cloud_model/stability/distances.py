@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,9 +15,9 @@ from cloud_model.errors import (
     ArgumentError,
     BatchError,
     CloudError,
-    CloudWarning,
     DataError,
     VocabularyError,
+    warn_user,
 )
 from cloud_model.model import CloudModel, checked_temperature
 from cloud_model.properties.intervals import COVERAGES, interval_factor, share_within
@@ -123,7 +122,7 @@ def stability(
     if failures and errors == "raise":
         raise BatchError(failures, len(batch))
     if failures:
-        warnings.warn(str(BatchError(failures, len(batch))), CloudWarning, stacklevel=2)
+        warn_user(str(BatchError(failures, len(batch))))
     described = list(good.values())
     competing = competing_phases(described, references, temperature, loaded)
     found = iter(distances(described, competing, temperature, loaded))

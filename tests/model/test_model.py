@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from pymatgen.core import Structure
 
 from cloud_model import CloudModel, Scope, debye
@@ -155,3 +157,14 @@ def test_bad_crystals_in_embed(tiny_model):
     with pytest.warns(CloudWarning):
         vectors = tiny_model.embed([SALT, NOT_PERIODIC], errors="nan")
     assert np.isnan(vectors).all(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "crystals",
+    [[SALT, NOT_PERIODIC], fcc111("Cu", (1, 1, 3), vacuum=8, periodic=True)],
+    ids=["batch", "slab"],
+)
+def test_warnings_point_to_the_line_of_the_user(tiny_model, crystals):
+    with pytest.warns(CloudWarning) as caught:
+        tiny_model.predict(crystals, "band_gap")
+    assert {Path(warning.filename).name for warning in caught} == {"test_model.py"}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.crystal.files import is_text, open_crystals
-from cloud_model.errors import CloudError, CloudWarning, DataError
+from cloud_model.errors import CloudError, CloudWarning, DataError, warn_user
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.string import Scope, is_scope_string
@@ -131,7 +131,7 @@ def describe(
         described = iter(scopes(good, dialect, symprec, progress=sys.stderr.isatty()))
     if caught:
         more = f" ({len(caught) - 1} more warnings)" if len(caught) > 1 else ""
-        warnings.warn(f"{caught[0].message}{more}", CloudWarning, stacklevel=2)
+        warn_user(f"{caught[0].message}{more}")
     return [crystal if isinstance(crystal, CloudError) else next(described) for crystal in crystals]
 
 

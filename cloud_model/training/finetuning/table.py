@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.registry import resolve
-from cloud_model.errors import ArgumentError, CloudError, CloudWarning, DataError
+from cloud_model.errors import ArgumentError, CloudError, DataError, warn_user
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, Transform
 from cloud_model.scope.string import Scope
@@ -142,9 +141,7 @@ class LabelledCrystals:
             )
         if skipped:
             first = "; ".join(f"row {row}: {reason}" for row, reason in list(skipped.items())[:3])
-            warnings.warn(
-                f"{len(skipped)} of {len(table)} rows are left out: {first}", CloudWarning, stacklevel=2
-            )
+            warn_user(f"{len(skipped)} of {len(table)} rows are left out: {first}")
         rows = np.array(list(good))
         found = good.values()
         return cls(
