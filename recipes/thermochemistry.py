@@ -1,6 +1,6 @@
 """Give a checkpoint the head of thermal expansion, from measured heat capacities.
 
-    python recipes/thermochemistry.py DATA CHECKPOINT
+    python -m recipes.thermochemistry DATA CHECKPOINT
 
 The encoder and all other heads stay as they are. Five perceptrons learn from measured heat capacities and entropies of
 crystals (NIST-JANAF), through the free energy of `cloud_model.physics.quasi_harmonic`, and from calculated volumes,
