@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from cloud_model.errors import OutputError, first_line
 
@@ -26,6 +29,12 @@ _REASONS = {
     errno.EISDIR: ("it is a folder", "Give the name of a file."),
     errno.ENAMETOOLONG: ("its name is too long", "Choose a shorter one."),
 }
+
+
+LOCK = "_lock"
+"""Name of the file by which a folder is locked, which readers of Parquet folders pass over."""
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def write_atomically(path: Path, content: Content) -> None:
@@ -68,18 +77,76 @@ def write_together(files: Mapping[Path, Content]) -> None:
             beside.replace(path)
     except BrokenPipeError:
         raise  # the reader of a pipe has seen enough
-    except OSError as error:
-        if error.filename is not None and Path(error.filename) not in {
+    except Exception as error:
+        cause = error if isinstance(error, OSError) else _os_error(error)
+        if cause is None:
+            raise
+        if cause.filename is not None and Path(cause.filename) not in {
             path,
             *unfinished,
             *unfinished.values(),
         }:
             raise  # of a file that the content is read from
-        raise output_error(path, error) from error
+        raise output_error(path, cause) from error
     finally:
         for beside in unfinished:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, work: str) -> Iterator[None]:
+    """Keep others from writing to a folder, which is made if it does not exist.
+
+    Parameters
+    ----------
+    folder : Path
+    work : str
+        What is done there, for the error of others.
+
+    Raises
+    ------
+    OutputError
+        If it is locked, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise output_error(folder, error) from error
+    with file:
+        if not _lock(file):
+            file.seek(0)
+            raise OutputError(
+                str(folder),
+                f"is being written by {file.read(200).strip()}",
+                "Wait for it, or use another folder.",
+            )
+        file.truncate(0)
+        file.write(f"{work}, process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock a file until it is closed or this process ends; always possible where there are no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _os_error(error: Exception) -> OSError | None:
+    """What the operating system said to a library that passes it on in words."""
+    found = _OS_ERROR.search(str(error))
+    return OSError(int(found[1]), first_line(error)) if found else None
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloud_model.atomic import write_atomically
 from cloud_model.cli import options, shards
 from cloud_model.cli.inputs import Report, Source, chunks
 from cloud_model.errors import BatchError
@@ -39,12 +40,14 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
     show_default=True,
     help="First and last layer over the atoms; the last over all tokens, over the atoms, or of the first token.",
 )
+@options.overwrite
 @options.model
 @shards.options
 def embed(
     inputs: Sequence[str],
     output: Path | None,
     pooling: Pooling,
+    overwrite: bool,
     model: str | None,
     sharding: Sharding | None,
 ) -> int:
@@ -70,14 +73,10 @@ def embed(
     assert output is not None  # noqa: S101
     if output.suffix not in _WRITERS:
         raise click.BadParameter(f"{output.suffix!r} is none of {', '.join(_WRITERS)}", param_hint="--output")
+    options.check_outputs(overwrite, output)
     report = Report()
     batches = _batches(options.load(model), chunks(inputs, prints=False), pooling, report)
-    unfinished = output.with_name(f".{output.name}.unfinished")
-    try:
-        _WRITERS[output.suffix](unfinished, batches)
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_atomically(output, lambda unfinished: _WRITERS[output.suffix](unfinished, batches))
     return report.exit_code
 
 

@@ -6,10 +6,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cloud_model.atomic import output_error
 from cloud_model.cli.embed import embed
 from cloud_model.cli.info import info
 from cloud_model.cli.models import models
@@ -74,6 +76,8 @@ class Commands(click.Group):
             except (click.Abort, KeyboardInterrupt):
                 code = _INTERRUPTED
             except (CloudError, OSError) as error:
+                if isinstance(error, OSError) and error.filename is None:
+                    error = output_error(Path("standard output"), error)
                 click.echo(f"Error: {error}", err=True)
                 code = 2 if isinstance(error, _USAGE) else 1
             except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,6 +66,7 @@ temperatures = click.option(
     help="Temperature (K); may be repeated; the default is named above.",
 )
 model = model_option("Name or directory of a checkpoint; default: cloud-mini.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 output_format = click.option(
     "-f",
     "--format",
@@ -81,3 +83,10 @@ def load(name: str | None) -> CloudModel:
     from cloud_model.model import CloudModel
 
     return CloudModel.from_pretrained(name)
+
+
+def check_outputs(overwrite: bool, *outputs: Path | None) -> None:
+    """Refuse to replace results, before anything is computed, unless that is asked for."""
+    for output in outputs:
+        if output is not None and output.is_file() and not overwrite:
+            raise click.UsageError(f"{output} exists; give --overwrite to replace it, or another name.")

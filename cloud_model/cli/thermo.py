@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.inputs import chunks
 from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
@@ -38,12 +39,14 @@ _POINTS = 201  # of a curve
     type=click.Choice(["shomate", "nasa9"]),
     help="Print a polynomial of thermochemical tables instead, from 298.15 K to the highest temperature.",
 )
+@options.overwrite
 @options.model
 @options.output_format
 def thermo(
     crystal: str,
     temperatures: Sequence[float],
     plot: Path | None,
+    overwrite: bool,
     pressure: float,
     fit: Form | None,
     model: str | None,
@@ -65,9 +68,10 @@ def thermo(
     """
     import numpy as np
 
+    options.check_outputs(overwrite, plot)
     sources = next(chunks([crystal]))
     if len(sources) > 1:
-        raise click.UsageError(f"{crystal!r} is {len(sources)} crystals; give one")
+        raise click.UsageError(f"{crystal!r} is several crystals; give one, such as {sources[0].name}")
     grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
     if fit:
@@ -158,7 +162,7 @@ def _save(curve: Thermodynamics, path: Path, title: str) -> None:
     figure = heat_capacity_figure(curve, title=title)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise click.BadParameter(f"{path.suffix!r} is not a format of figures", param_hint="--plot")
-    figure.savefig(path)
+    write_atomically(path, figure.savefig)
 
 
 def _draw(curve: Thermodynamics) -> None:

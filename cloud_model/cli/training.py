@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from cloud_model.atomic import locked
 from cloud_model.cli import options
 from cloud_model.cli.output import print_markdown
 
@@ -74,8 +75,10 @@ if TYPE_CHECKING:
 @click.option("--spectra", type=click.IntRange(1), help="Number of Debye spectra of each network; default 4.")
 @options.precision(["float32", "bfloat16"])
 @click.option("--seed", type=int, help="Seed of the first network; default 0.")
+@options.overwrite
 def finetune(
     table: Path,
+    overwrite: bool,
     structure_column: str,
     targets: tuple[str, ...],
     units: tuple[str, ...],
@@ -106,6 +109,7 @@ def finetune(
         raise click.UsageError("Give a --target with its --unit, or --heat-capacities with --temperatures.")
     if len(units) != len(targets):
         raise click.UsageError("Give one --unit for each --target; '' for a pure number.")
+    options.check_outputs(overwrite, output / "config.json")
     columns = Columns(
         structure=structure_column,
         units=dict(zip(targets, units, strict=True)),
@@ -118,14 +122,15 @@ def finetune(
     settings = {
         key: chosen[key] for key in (f.name for f in fields(EnsembleSettings)) if chosen.get(key) is not None
     }
-    report = finetune_table(
-        read_table(table),
-        columns,
-        output,
-        model=model,
-        folder=table.parent,
-        settings=EnsembleSettings(**settings),
-    )
+    with locked(output, "cloud finetune"):
+        report = finetune_table(
+            read_table(table),
+            columns,
+            output,
+            model=model,
+            folder=table.parent,
+            settings=EnsembleSettings(**settings),
+        )
     for split in ("test", "held_out"):
         for name, result in report.get(split, {}).items():
             unit = columns.units.get(name, "J/(mol-atom K)")
@@ -180,8 +185,10 @@ def finetune(
     show_default=True,
     help="A table for people, or data for programs.",
 )
+@options.overwrite
 def evaluate(
     table: Path,
+    overwrite: bool,
     structure_column: str,
     target: str,
     name: str | None,
@@ -212,6 +219,7 @@ def evaluate(
     from cloud_model.training.finetuning.reading import read_table
     from cloud_model.training.finetuning.table import Columns
 
+    options.check_outputs(overwrite, output and output / "evaluation.json")
     rows = read_table(table)
     if finetune:
         if output is None:

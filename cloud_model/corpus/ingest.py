@@ -15,6 +15,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import gcd
 from pathlib import Path
@@ -24,8 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from cloud_model.atomic import locked, write_atomically
 from cloud_model.corpus.sources import Record, records
-from cloud_model.errors import ArgumentError, CloudError, DataError, VocabularyError
+from cloud_model.errors import ArgumentError, CloudError, DataError, OutputError, VocabularyError, first_line
 from cloud_model.network.tokenizer import Tokenizer
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.batches import scopes
@@ -93,9 +95,23 @@ def ingest(
         If a source does not exist or ends in an error; what came before is kept.
     ArgumentError
         If the folder was begun with other settings.
+    OutputError
+        If it cannot be written, or another process is writing to it.
     """
     settings = settings or IngestSettings()
-    output.mkdir(parents=True, exist_ok=True)
+    with locked(output, "cloud ingest"):
+        try:
+            return _ingest(sources, output, tokenizer, settings)
+        except sqlite3.OperationalError as error:
+            reason = "the disk is full" if "full" in str(error) else first_line(error)
+            raise OutputError(
+                str(output / STATE), f"cannot be written: {reason}", "Free some space, or use another folder."
+            ) from error
+
+
+def _ingest(
+    sources: Sequence[str], output: Path, tokenizer: Tokenizer, settings: IngestSettings
+) -> dict[str, Any]:
     state = _State(output)
     try:
         state.check(settings)
@@ -230,9 +246,7 @@ class _State:
             }
         )
         shard = self.output / f"part-{number:05d}.parquet"
-        unfinished = self.output / f"_{shard.stem}.unfinished"
-        pq.write_table(table, unfinished, compression="zstd")
-        unfinished.replace(shard)
+        write_atomically(shard, partial(pq.write_table, table, compression="zstd"))
 
     def report(self) -> dict[str, Any]:
         """Write ``_report.json`` and ``_unreadable.csv``."""
@@ -255,8 +269,8 @@ class _State:
         writer = csv.writer(unreadable)
         writer.writerow(["source", "id", "error"])
         writer.writerows(self.database.execute("SELECT source, id, error FROM unreadable"))
-        _replace(self.output / REPORT, json.dumps(report, indent=1) + "\n")
-        _replace(self.output / UNREADABLE, unreadable.getvalue())
+        write_atomically(self.output / REPORT, json.dumps(report, indent=1) + "\n")
+        write_atomically(self.output / UNREADABLE, unreadable.getvalue())
         return report
 
 
@@ -265,10 +279,3 @@ def _count_tokens(counts: Counter[tuple[str, str]], scope: Scope, tokenizer: Tok
         counts["length", str(len(tokenizer.encode(str(scope)).ids))] += 1
     except VocabularyError as error:
         counts["unknown", error.reason] += 1
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that it is there completely or as it was."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, newline="", errors="backslashreplace")
-    unfinished.replace(path)

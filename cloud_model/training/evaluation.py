@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.atomic import write_together
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.registry import BASE, resolve
 from cloud_model.errors import ArgumentError, DataError, PropertyError
@@ -106,9 +108,13 @@ class Evaluation:
     def save(self, directory: Path) -> None:
         """Write ``evaluation.json``, ``predictions.csv`` and ``parity.png``."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "evaluation.json").write_text(json.dumps(self.to_dict(), indent=1) + "\n")
-        self.predictions.to_csv(directory / "predictions.csv", index_label="row")
-        self.parity_figure().savefig(directory / "parity.png")
+        write_together(
+            {
+                directory / "evaluation.json": json.dumps(self.to_dict(), indent=1) + "\n",
+                directory / "predictions.csv": partial(self.predictions.to_csv, index_label="row"),
+                directory / "parity.png": self.parity_figure().savefig,
+            }
+        )
 
 
 def evaluate(

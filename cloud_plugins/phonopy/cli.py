@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.output import console, new_table, print_csv, print_json
 
@@ -47,11 +48,13 @@ _folder = click.Path(file_okay=False, path_type=Path)
 @click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
 @click.option("-o", "--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
 @options.temperatures
+@options.overwrite
 @options.model
 @options.output_format
 def validate(
     sources: Sequence[str],
     temperatures: Sequence[float],
+    overwrite: bool,
     model: str | None,
     plot: Path | None,
     output: Path | None,
@@ -82,6 +85,7 @@ def validate(
     """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
+    options.check_outputs(overwrite, plot, output)
     if quasi_harmonic:
         settings |= {"pressure": pressure, "temperatures": temperatures, "model": options.load(model)}
         return _validate_quasi_harmonic(sources, plot, output, output_format, settings)
@@ -98,7 +102,7 @@ def validate(
         click.echo(text if text.startswith(source) else f"{source}: {text}", err=True)
     if plot is not None:
         for result in results.values():
-            result.plot().savefig(plot)
+            write_atomically(plot, result.plot().savefig)
     if output is not None:
         _write(output, results, failures)
     return int(bool(failures))
@@ -147,12 +151,10 @@ def _validate_quasi_harmonic(
             console().print(_quasi_harmonic_table(result))
     if plot is not None:
         for result in results.values():
-            result.plot().savefig(plot)
+            write_atomically(plot, result.plot().savefig)
     if output is not None:
         page = quasi_harmonic_report_html(list(results.values()), list(failures.values()))
-        output.write_text(
-            json.dumps(records, indent=2) if output.suffix == ".json" else page, encoding="utf-8"
-        )
+        write_atomically(output, json.dumps(records, indent=2) if output.suffix == ".json" else page)
     return int(bool(failures))
 
 
@@ -278,7 +280,6 @@ def _write(output: Path, results: Results, failures: Failures) -> None:
     from cloud_plugins.phonopy.report import report_html
 
     if output.suffix == ".json":
-        output.write_text(json.dumps(_records(results, failures), indent=2), encoding="utf-8")
+        write_atomically(output, json.dumps(_records(results, failures), indent=2))
     else:
-        page = report_html(list(results.values()), list(failures.values()))
-        output.write_text(page, encoding="utf-8")
+        write_atomically(output, report_html(list(results.values()), list(failures.values())))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
 from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
@@ -154,7 +156,7 @@ def screen(
         **settings,
     )
     if output is not None:
-        frame.to_csv(output / "best.csv", index=False)
+        write_atomically(output / "best.csv", partial(frame.to_csv, index=False))
     if structures is not None and output is not None:
         written = write_structures(frame, structures, output / "structures", model=model)
         click.echo(f"{len(written)} structures in {output / 'structures'}", err=True)
@@ -218,7 +220,8 @@ def _draw(
     if not rows:
         raise click.UsageError("--plot has no crystal to draw.")
     system = Scope.from_orbits(1, [("1a", element) for element in elements_of(rows)])
-    hull_figure(rows, competing_phases([system], references, temperature, model)).savefig(path)
+    figure = hull_figure(rows, competing_phases([system], references, temperature, model))
+    write_atomically(path, figure.savefig)
 
 
 def _flat(record: Mapping[str, Any]) -> Record:

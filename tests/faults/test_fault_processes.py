@@ -22,9 +22,10 @@ import pytest
 from ase.build import bulk, fcc111
 
 from cloud_model import Scope
+from cloud_model.atomic import locked
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.corpus import ingest as ingestion
-from cloud_model.errors import CloudWarning, DataError
+from cloud_model.errors import CloudWarning, DataError, OutputError
 from cloud_model.scope.batches import scopes
 from cloud_plugins import CloudCalculator
 
@@ -119,9 +120,9 @@ def test_predict_ends_at_a_signal(number, many, tiny_checkpoint, tmp_path):
 def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
     output = tmp_path / "embeddings.csv"
     output.write_text("as it was")
-    process = start("embed", many, "-m", tiny_checkpoint, "-o", output, cwd=tmp_path)
+    process = start("embed", many, "-m", tiny_checkpoint, "-o", output, "--overwrite", cwd=tmp_path)
     deadline = time.monotonic() + SECONDS
-    while not (tmp_path / ".embeddings.csv.unfinished").exists() and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".*.csv")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
     _, errors = process.communicate(timeout=SECONDS)
@@ -155,7 +156,7 @@ def test_ingest_goes_on_after_a_full_disk(tiny_checkpoint, tmp_path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(ingestion.pq, "write_table", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OutputError, match="the disk is full"):
             ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)
     assert len(pd.read_parquet(tmp_path / "corpus")) == 16  # two whole blocks
     report = ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)
@@ -181,7 +182,61 @@ def test_output_to_a_full_disk(command, tiny_checkpoint, tmp_path):
         run = subprocess.run(list(map(str, arguments)), stdout=full, stderr=subprocess.PIPE, timeout=SECONDS)
     assert run.returncode != 0
     assert b"Traceback" not in run.stderr
-    assert b"No space left" in run.stderr
+    assert b"standard output: cannot be written: the disk is full" in run.stderr
+
+
+def limited(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command that may write files of 20 kB at most, as on a full disk."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+        "sys.argv[0] = 'cloud'; from cloud_model.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS)
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.parquet", "e.npz"])
+def test_results_survive_a_full_disk(name, many, tiny_checkpoint, tmp_path):
+    (tmp_path / name).write_text("as it was")
+    run = limited("embed", many, "-m", tiny_checkpoint, "-o", name, "--overwrite", cwd=tmp_path)
+    assert run.returncode == 1
+    assert f"{name}: cannot be written: it grows beyond the largest size of a file" in run.stderr
+    assert (tmp_path / name).read_text() == "as it was"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_figures_survive_a_full_disk(tiny_checkpoint, tmp_path):
+    (tmp_path / "c.png").write_text("as it was")
+    text = str(Scope.from_crystal(SALTS[0], "sites"))
+    run = limited("thermo", text, "-m", tiny_checkpoint, "--plot", "c.png", "--overwrite", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "c.png: cannot be written" in run.stderr
+    assert (tmp_path / "c.png").read_text() == "as it was"
+
+
+def test_results_are_replaced_on_request_only(tiny_checkpoint, tmp_path):
+    (tmp_path / "e.csv").write_text("as it was")
+    text = str(Scope.from_crystal(SALTS[0], "sites"))
+    command = ["embed", text, "-m", tiny_checkpoint, "-o", "e.csv"]
+    run = start(*command, cwd=tmp_path)
+    _, errors = run.communicate(timeout=SECONDS)
+    assert run.returncode == 2
+    assert b"e.csv exists; give --overwrite" in errors
+    assert (tmp_path / "e.csv").read_text() == "as it was"
+    assert start(*command, "--overwrite", cwd=tmp_path).communicate(timeout=SECONDS) == (b"", b"")
+    assert (tmp_path / "e.csv").read_text().startswith("input,e0,")
+
+
+def test_two_runs_into_one_folder(tiny_checkpoint, tmp_path):
+    tokenizer = Checkpoint.load(tiny_checkpoint).tokenizer
+    source = tmp_path / "strings.csv"
+    pd.DataFrame({"scope": [str(Scope.from_crystal(atoms, "sites")) for atoms in SALTS]}).to_csv(source)
+    with (
+        locked(tmp_path / "corpus", "cloud ingest"),
+        pytest.raises(OutputError, match=f"being written by cloud ingest, process {os.getpid()} on"),
+    ):
+        ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)
+    assert ingestion.ingest([str(source)], tmp_path / "corpus", tokenizer)["kept"] == len(SALTS)
 
 
 def test_batches_of_none_and_one(tiny_model):

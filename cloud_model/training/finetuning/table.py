@@ -13,6 +13,7 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from cloud_model.atomic import write_atomically
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.registry import resolve
 from cloud_model.errors import ArgumentError, CloudError, DataError, warn_user
@@ -224,7 +225,7 @@ def finetune_table(
     errors = report.get("test", results)
     checkpoint = _with_errors(checkpoint, {name: errors[name][MODEL]["mae"] for name in errors})
     checkpoint.save(output, _card(checkpoint, report))
-    (output / "evaluation.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_atomically(output / "evaluation.json", json.dumps(report, indent=1) + "\n")
     for member in (output / "training").iterdir():
         remove_states(member)
     return report
@@ -364,7 +365,7 @@ def _write_settings(
         "transforms": dict(transforms)
     }
     document = {"base": base.config.name, "columns": chosen, "settings": asdict(settings)}
-    (output / "finetune.toml").write_text(tomli_w.dumps(document))
+    write_atomically(output / "finetune.toml", tomli_w.dumps(document))
 
 
 def _card(checkpoint: Checkpoint, report: Mapping[str, Any]) -> str:
