@@ -31,7 +31,7 @@ SHOWN = {
 def output_errors(
     output: Output, targets: Mapping[str, ScalarTarget], validation: pd.DataFrame
 ) -> dict[str, float]:
-    """Mean absolute errors of what a network says of the validation crystals."""
+    """Mean absolute errors of a network's predictions for the validation crystals."""
     found: dict[str, float] = {}
     if output.scalars is not None:
         for i, (name, target) in enumerate(targets.items()):

@@ -1,4 +1,4 @@
-"""Files that are there completely, or as they were before."""
+"""Atomic writing: a file is complete, or as it was before."""
 
 from __future__ import annotations
 

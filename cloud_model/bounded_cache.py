@@ -1,4 +1,4 @@
-"""What was computed before."""
+"""Bounded cache of recent results."""
 
 from __future__ import annotations
 

@@ -232,9 +232,9 @@ class CloudModel:
         properties : str or sequence of str, optional
             Names from `properties`; all if left out.
         temperature : float
-            Of the thermodynamic properties, K.
+            Temperature for thermodynamic properties (K).
         errors : {'raise', 'nan'}
-            What becomes of crystals of a collection that cannot be read: an error for the batch, or rows of
+            How unreadable crystals of a collection are handled: an error for the batch, or rows of
             NaN and a warning.
         interval : float, optional
             Share of crystals, such as 0.95, whose property is to lie between the columns ``<name>_low`` and
@@ -315,7 +315,7 @@ class CloudModel:
             Mean and standard deviation over the atoms of what enters the first layer, and their mean hidden state in
             the last; or the mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
         errors : {'raise', 'nan'}
-            What becomes of crystals that cannot be read: an error for the batch, or rows of NaN and a
+            How unreadable crystals are handled: an error for the batch, or rows of NaN and a
             warning.
 
         Returns

@@ -230,7 +230,7 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
         crystal with the known phases of its elements. Left out, all of the checkpoint that do not depend on the choice
         of cell.
     temperature : float
-        Of the thermodynamic properties, K.
+        Temperature for thermodynamic properties (K).
 
     Notes
     -----

@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "faults.md"
 INTRODUCTION = """\
 # Faults
 
-What becomes of bad input. Every error is a `cloud_model.errors.CloudError` that names the input, the reason and the
+How bad input is handled. Every error is a `cloud_model.errors.CloudError` that names the input, the reason and the
 remedy. This page is written by `tools/make_fault_table.py` from the cases that `tests/faults` runs.
 
 The same outcome has a form at each entry point:

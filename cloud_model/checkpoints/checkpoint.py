@@ -213,7 +213,7 @@ def _load_own(directory: Path, config: dict[str, Any]) -> Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class _Contents:
-    """What the configuration says of the files beside it."""
+    """Digests of the other files, as the configuration records them."""
 
     members: int
     sha256: Mapping[str, str]

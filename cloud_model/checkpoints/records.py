@@ -1,4 +1,4 @@
-"""Dataclasses from JSON that nobody vouches for."""
+"""Validate untrusted JSON into dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The group of subcommands, and what becomes of errors."""
+"""The group of subcommands, and how errors end them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that makes a corpus."""
+"""``cloud ingest``."""
 
 from __future__ import annotations
 

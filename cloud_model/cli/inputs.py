@@ -1,4 +1,4 @@
-"""Arguments of the command line to crystals, and the report on those that failed."""
+"""Read the crystals named on the command line, and report those that fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records to JSON, CSV and tables."""
+"""Print records as JSON, CSV and tables."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Crystals from files, databases and servers to shards of SCOPE strings."""
+"""Corpora: shards of SCOPE strings made from files, databases and servers."""

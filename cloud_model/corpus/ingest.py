@@ -1,4 +1,4 @@
-"""From crystals to Parquet shards of distinct SCOPE strings: what is behind ``cloud ingest``.
+"""From crystals to Parquet shards of distinct SCOPE strings: the implementation of ``cloud ingest``.
 
 One SQLite file in the folder of the shards knows what is done: the strings seen (as hashes), the place in each
 source, and the counts of the report. It is changed in one transaction after a shard has been put in its place, so

@@ -1,4 +1,4 @@
-"""Where crystals come from, one record after another, from any place on."""
+"""Iterate over the crystals of a source, from its beginning or from where an earlier run stopped."""
 
 from __future__ import annotations
 

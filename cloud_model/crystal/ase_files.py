@@ -1,4 +1,4 @@
-"""Read trajectories and databases of ASE, without its conveniences, which look at other files too."""
+"""Read ASE trajectories and databases, without the shortcuts of ASE that also read other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collections of crystals, in whatever container the user's libraries hold them.
+"""Collections of crystals, in any container of the user's libraries.
 
 Structures and Atoms are sequences of atoms themselves, so numpy must never be asked to make an array of them.
 """

@@ -1,4 +1,4 @@
-"""What occupies a site: one element, or disorder, by one tolerance for files and objects."""
+"""Site occupancies: one element or disorder, by one tolerance for files and objects."""
 
 from __future__ import annotations
 

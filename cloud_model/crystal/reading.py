@@ -1,4 +1,4 @@
-"""What readers of files share: how they hand on a crystal, and how counts are held against the lines there are."""
+"""Shared by file readers: how a crystal is handed on, and checks of stated counts against actual lines."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def thermodynamics_html(thermodynamics: Thermodynamics) -> str:
 
 
 def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, PropertyInfo]) -> Styler:
-    """Show a table of `CloudModel.predict` for people: each value with its standard error and unit.
+    """Format a table of `CloudModel.predict` for display: each value with its standard error and unit.
 
     Parameters
     ----------

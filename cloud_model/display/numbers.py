@@ -1,4 +1,4 @@
-"""Numbers for people to read."""
+"""Format numbers with their standard errors."""
 
 from __future__ import annotations
 

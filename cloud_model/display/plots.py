@@ -1,4 +1,4 @@
-"""Figures of heat capacities and vibrational spectra, in one style and with colours for every eye."""
+"""Figures of heat capacities and vibrational spectra, in one style, with a colour-blind-safe palette."""
 
 from __future__ import annotations
 

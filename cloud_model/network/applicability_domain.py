@@ -14,7 +14,7 @@ class TrainingDomain(nn.Module):
 
     The distance (Lee et al., NeurIPS 2018, arXiv 1807.03888) is in units of the one that 98% of held-out crystals
     of the same kind do not exceed: a crystal beyond one is out of the domain. The common kinds of training crystals
-    shall not make strangers of the rare ones, so that each kind counts as much as any other.
+    do not dominate: each kind is weighted equally.
 
     Parameters
     ----------

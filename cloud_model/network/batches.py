@@ -1,4 +1,4 @@
-"""How networks run over many crystals: in batches that do not change what they say of each.
+"""How networks run over many crystals: in batches that do not affect the individual results.
 
 A crystal goes through a network in a batch of its own length, rounded up to a multiple of eight, and the rows of each
 product of matrices are a multiple of four. MKL then sums in one order whatever else is in the batch, so that the

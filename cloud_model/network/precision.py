@@ -1,4 +1,4 @@
-"""The precision in which matrices are multiplied: chosen by what the processor does, unless it is told."""
+"""Precision of matrix products: by default the fastest on this processor."""
 
 from __future__ import annotations
 

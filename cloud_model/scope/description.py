@@ -1,4 +1,4 @@
-"""A crystal to what SCOPE says of it, as plain data: the search for symmetry, and the names of the orbits."""
+"""From a crystal to its SCOPE description as plain data: symmetry search and names of the orbits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Description(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Describer:
-    """The steps from a crystal to what SCOPE says of it.
+    """The steps from a crystal to its SCOPE description.
 
     Parameters
     ----------

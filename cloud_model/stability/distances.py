@@ -71,7 +71,7 @@ def stability(
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
     errors : {'raise', 'nan'}
-        What becomes of bad crystals of a collection: an error for the batch, or rows of NaN and a warning.
+        How unreadable crystals of a collection are handled: an error for the batch, or rows of NaN and a warning.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Reference phases: what a crystal can fall apart into."""
+"""Reference phases: those that a crystal can decompose into."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class References:
     Attributes
     ----------
     source : str
-        Where they come from, for people.
+        Where they come from, in words.
     ids : tuple of str
         Names of the phases.
     formulas : tuple of str

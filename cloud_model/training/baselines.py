@@ -1,4 +1,4 @@
-"""Baselines that errors are shown beside: dummy, ridge on composition, extra trees on composition and symmetry."""
+"""Baselines to compare errors with: dummy, ridge on composition, extra trees on composition and symmetry."""
 
 from __future__ import annotations
 

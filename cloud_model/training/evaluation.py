@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint, or of fine-tuning it, beside baselines on the same rows: ``cloud evaluate``."""
+"""Evaluate a checkpoint, or fine-tuning it, against baselines on the same rows: ``cloud evaluate``."""
 
 from __future__ import annotations
 

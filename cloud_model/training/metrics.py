@@ -1,4 +1,4 @@
-"""Errors of predictions, and whether their error bars tell the truth."""
+"""Errors of predictions and calibration of their error bars."""
 
 from __future__ import annotations
 

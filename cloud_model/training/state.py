@@ -1,4 +1,4 @@
-"""What a training run resumes from: where it is, in a directory of its own."""
+"""Saved state from which a training run resumes, in a directory of its own."""
 
 from __future__ import annotations
 

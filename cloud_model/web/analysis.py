@@ -1,4 +1,4 @@
-"""What the page tells of a crystal."""
+"""Analyse a crystal for the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class Analysis:
-    """A crystal and what a model says of it.
+    """A crystal and the predictions of a model for it.
 
     Attributes
     ----------

@@ -41,7 +41,7 @@ class CloudCalculator(Calculator):
     model : str, path-like or CloudModel
         Name or directory of a checkpoint, or a loaded model, which several calculators can share.
     temperature : float
-        Of the thermodynamic properties, K.
+        Temperature for thermodynamic properties (K).
     atoms : Atoms, optional
         Attach the calculator to these.
 

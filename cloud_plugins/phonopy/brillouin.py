@@ -1,4 +1,4 @@
-"""Phonons over the Brillouin zone, on meshes doubled until the heat capacity stands still."""
+"""Phonons over the Brillouin zone, on meshes doubled until the heat capacity has converged."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Mesh:
 
     @property
     def converged(self) -> bool:
-        """Whether the heat capacity stands still within 0.1 %."""
+        """Whether the heat capacity has converged within 0.1 %."""
         return self.change < MESH_TOLERANCE
 
 

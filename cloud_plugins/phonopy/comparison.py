@@ -1,4 +1,4 @@
-"""How far CLOUD's heat capacity is from a harmonic one, and how near one Debye temperature could be."""
+"""Deviation of CLOUD's heat capacity from a harmonic one, and the best that one Debye temperature could do."""
 
 from __future__ import annotations
 

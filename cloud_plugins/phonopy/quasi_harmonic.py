@@ -1,4 +1,4 @@
-"""CLOUD's thermodynamics at constant pressure beside phonopy's quasi-harmonic approximation."""
+"""CLOUD's thermodynamics at constant pressure against phonopy's quasi-harmonic approximation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phonon references of every kind, read into a spectrum and the crystal that it belongs to."""
+"""Read phonon references of every kind into a spectrum and its crystal."""
 
 from __future__ import annotations
 

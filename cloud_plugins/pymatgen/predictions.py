@@ -38,7 +38,7 @@ def with_predictions(
     properties : str or sequence of str, optional
         Names from ``CloudModel.properties``; all if left out.
     temperature : float
-        Of the thermodynamic properties, K.
+        Temperature for thermodynamic properties (K).
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
 

@@ -1,4 +1,4 @@
-"""Screening: decorate the known prototypes with elements, and rank what comes out by stability.
+"""Screening: decorate the known prototypes with elements, and rank the resulting crystals by stability.
 
 Candidates are SCOPE strings; nothing has coordinates or is relaxed. They are described by one process, and predicted
 in blocks, by several if you like, in a fixed order; a run that was ended goes on after its last whole block.

@@ -1,4 +1,4 @@
-"""First structures of candidates: structures of their prototypes with other elements in them."""
+"""Starting structures of candidates: structures of their prototypes with other elements in them."""
 
 from __future__ import annotations
 

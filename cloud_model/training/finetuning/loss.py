@@ -1,4 +1,4 @@
-"""What fine-tuning minimises: absolute errors of all properties, and the likelihood of their error bars."""
+"""The loss of fine-tuning: absolute errors of all properties, and the likelihood of their error bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of one network: several properties at once, labels missing where they are, thermodynamics among them."""
+"""Fine-tuning of one network: several properties at once, with missing labels, thermodynamics included."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class _Finetuning:
         return value, tokens
 
     def output(self, model: nn.Module, rows: NDArray[np.int64], device: torch.device) -> tuple[Output, int]:
-        """What the network says of some training crystals, and the number of their tokens."""
+        """Outputs of the network for some training crystals, and the number of their tokens."""
         crystals = TokenBatch.collate([self.crystals.tokens[row] for row in rows])
         return model(crystals.to(device)), int(crystals.mask.sum())
 

@@ -1,4 +1,4 @@
-"""From a table of crystals and labels to a checkpoint: what is behind ``cloud finetune``."""
+"""From a table of crystals and labels to a checkpoint: the implementation of ``cloud finetune``."""
 
 from __future__ import annotations
 
@@ -313,7 +313,7 @@ def _judge(
     folds: Sequence[NDArray[np.int64]],
     names: list[str],
 ) -> dict[str, Scores]:
-    """Scores of the members on their validation folds, beside baselines fitted to the rest."""
+    """Scores of the members on their validation folds, and of baselines fitted to the rest."""
     columns = {name: labels.scalars[:, i] for i, name in enumerate(names)}
     if HEAT_CAPACITY in held_out.values:
         columns[HEAT_CAPACITY] = labels.heat_capacities

@@ -1,4 +1,4 @@
-"""Start values of token embeddings from what is known of a token: periodic table, multiplicities, numbers.
+"""Initial token embeddings from prior knowledge: periodic table, multiplicities, numbers.
 
 Tokens that are alike begin alike: the features of a token, standardised over its kind, are projected to the
 embedding by one fixed random matrix for each kind, and noise keeps apart what the features do not tell.

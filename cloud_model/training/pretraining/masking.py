@@ -1,4 +1,4 @@
-"""Which tokens the masked-language model has to restore."""
+"""Choose the tokens that the masked-language model has to restore."""
 
 from __future__ import annotations
 

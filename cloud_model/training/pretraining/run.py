@@ -1,4 +1,4 @@
-"""A pretraining run described by one TOML file: what is behind ``cloud pretrain``."""
+"""A pretraining run described by one TOML file: the implementation of ``cloud pretrain``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strings to train on, read in pools from memory or from Parquet shards, so that memory does not grow with them."""
+"""Training strings, read in pools from memory or Parquet shards, in memory that does not grow with the corpus."""
 
 from __future__ import annotations
 
