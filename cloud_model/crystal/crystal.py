@@ -133,11 +133,9 @@ def _check_distances(crystal: Crystal, heights: list[float], directions: list[Ve
         )
     if contact is not FAR:
         one, other = (SYMBOLS[number - 1] for number in contact.elements)
-        warnings.warn(
+        warn_user(
             f"{crystal.name}: {one} and {other} are {contact.distance:.2f} Angstrom apart, {contact.share:.0%} of the "
-            "sum of their covalent radii, closer than in any known crystal; check cell and coordinates.",
-            CloudWarning,
-            stacklevel=2,
+            "sum of their covalent radii, closer than in any known crystal; check cell and coordinates."
         )
 
 
