@@ -342,10 +342,10 @@ def report(result: dict[str, Any]) -> str:
         ),
         "",
         "**Do known phases come back?** All ternary phases of a system were taken out of the references and of the "
-        f"prototypes, all other prototypes of up to {MAX_SITES} sites decorated and ranked. Of {past['unseen']} ternary "
-        f"phases with so few sites that nobody trained on, {past['possible']} have a prototype that another system has too, "
-        f"so that they can come back; those of {SYSTEMS} systems, chosen at random among nitrides, oxides, sulfides, "
-        "selenides and halides:",
+        f"prototypes, all other prototypes of up to {MAX_SITES} sites decorated and ranked. Nobody trained on "
+        f"{past['unseen']} ternary phases with so few sites, of which {past['possible']} have a prototype that another "
+        f"system has too, so that they can come back; those of {SYSTEMS} systems, chosen at random among nitrides, "
+        "oxides, sulfides, selenides and halides:",
         "",
         "| system | candidates | phase held out | rank | rank of its formula | probability |",
         "|---|---|---|---|---|---|",
