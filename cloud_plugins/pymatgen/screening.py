@@ -11,10 +11,12 @@ import heapq
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_model.atomic import locked, output_error, write_atomically
 from cloud_model.errors import ArgumentError, CloudError, DataError
 from cloud_model.model import CloudModel, checked_temperature
 from cloud_model.scope.string import Scope
@@ -126,9 +128,12 @@ def screen(
         "model": loaded.name,
     }
     candidates = decorations(found, sorted(names), balance)
-    file = None if output is None else _CandidateFile(Path(output), settings)
     best = _Best(top)
-    try:
+    with ExitStack() as stack:
+        file: _CandidateFile | None = None
+        if output is not None:
+            stack.enter_context(locked(Path(output), "a screening"))
+            file = stack.enter_context(closing(_CandidateFile(Path(output), settings)))
         done = 0
         for row in file.rows() if file else ():
             best.add(row)
@@ -139,9 +144,6 @@ def screen(
                 file.append(rows)
             for row in rows:
                 best.add(row)
-    finally:
-        if file:
-            file.close()
     if not best.rows:
         raise DataError(
             "-".join(names), "no prototype is left to decorate", "Allow more sites, space groups or charges."
@@ -253,14 +255,13 @@ class _CandidateFile:
     """``candidates.csv`` in a folder, and the settings that it was begun with."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / CANDIDATES
         kept = folder / SETTINGS
         if self._path.exists() and kept.exists() and json.loads(kept.read_text()) != settings:
             raise ArgumentError(
                 str(folder), f"was begun with {kept.read_text()}", "Use the same, or another folder."
             )
-        kept.write_text(json.dumps(settings))
+        write_atomically(kept, json.dumps(settings))
         self._path.touch()
         self._drop_unfinished()
         self._file = self._path.open("a", newline="", encoding="utf-8")
@@ -279,11 +280,14 @@ class _CandidateFile:
 
     def append(self, rows: Sequence[Row]) -> None:
         writer = csv.DictWriter(self._file, list(rows[0]), lineterminator="\n")
-        if self._path.stat().st_size == 0:
-            writer.writeheader()
-        for row in rows:
-            writer.writerow(row | {"decomposition": json.dumps(row["decomposition"])})
-        self._file.flush()
+        try:
+            if self._path.stat().st_size == 0:
+                writer.writeheader()
+            for row in rows:
+                writer.writerow(row | {"decomposition": json.dumps(row["decomposition"])})
+            self._file.flush()
+        except OSError as error:
+            raise output_error(self._path, error) from error
 
     def close(self) -> None:
         self._file.close()

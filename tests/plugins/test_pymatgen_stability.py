@@ -305,5 +305,10 @@ def test_screen_prints_the_best(tiny_checkpoint, tmp_path):
     records = json.loads(done.stdout)
     assert len(records) == 2
     assert all(200 <= record["space_group"] <= 230 for record in records)
-    assert {path.name for path in folder.iterdir()} == {"best.csv", "candidates.csv", "settings.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "_lock",
+        "best.csv",
+        "candidates.csv",
+        "settings.json",
+    }
     assert "cannot be ranked" in run(cli.screen, *arguments, "-m", tiny_checkpoint).stdout
