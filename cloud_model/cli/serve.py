@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import click
 
 from cloud_model.cli import options
@@ -33,8 +35,16 @@ def serve(host: str, port: int, model: str | None) -> None:
             f"{error.name} is not installed; install the extra: pip install 'cloud-plugins[web]'"
         ) from None
     local = host in LOOPBACK
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise click.UsageError(f"{host} port {port} cannot be used: {error.strerror or error}") from None
     app = create_app(options.load(model), LOOPBACK if local else ("*",))
     if not local:
         click.echo(f"Warning: anyone who can reach {host} can use this page.", err=True)
-    click.echo(f"The page is at http://{host}:{port}/ until Ctrl-C is pressed.", err=True)
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"The page is at http://{shown}:{port}/ until Ctrl-C is pressed.", err=True)
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -130,6 +130,10 @@ class CrystalFile:
             raise crystal
         return crystal
 
+    def __len__(self) -> int:
+        """How many there are, chosen or not."""
+        return sum(1 for _ in self._readings())
+
     def _chosen(self) -> Iterator[tuple[int, Reading | CloudError]]:
         """Index of each chosen crystal and what reads it; at least one."""
         wanted = self.selection
@@ -141,7 +145,7 @@ class CrystalFile:
         ):
             found = islice(enumerate(self._readings()), wanted.start, wanted.stop, wanted.step)
         else:
-            total = sum(1 for _ in self._readings())
+            total = len(self)
             every = range(total)
             chosen = [every[wanted]] if isinstance(wanted, int) and -total <= wanted < total else []
             found = self._picked(every[wanted] if isinstance(wanted, slice) else chosen)
@@ -150,7 +154,7 @@ class CrystalFile:
             empty = False
             yield item
         if empty:
-            total = sum(1 for _ in self._readings())
+            total = len(self)
             raise CrystalError(
                 self.label,
                 f"it holds {total} crystal{'' if total == 1 else 's'}, and none that was chosen",
@@ -216,7 +220,7 @@ def open_crystals(source: Any, label: str = "", selection: Selection = None, nam
         source = source.read(MAX_BYTES + 1)
     if isinstance(source, bytes | bytearray) or is_text(source):
         content = source.encode(errors="replace") if isinstance(source, str) else bytes(source)
-        return _open_text(content, label, name)
+        return _open_text(content, label, name, selection)
     file, chosen = split_selection(os.fsdecode(source)) if selection is None else (source, selection)
     path = Path(file)
     label = label or shown(path)
@@ -351,7 +355,7 @@ def _without_compression(path: Path) -> str:
     return path.stem if path.suffix.lower() in _COMPRESSION else path.name
 
 
-def _open_text(content: bytes, label: str, name: str) -> CrystalFile:
+def _open_text(content: bytes, label: str, name: str, selection: Selection) -> CrystalFile:
     opened = next(
         (opened for magic, opened in _COMPRESSED.items() if opened and content.startswith(magic)), None
     )
@@ -364,4 +368,4 @@ def _open_text(content: bytes, label: str, name: str) -> CrystalFile:
     quoted = f"text {content[:_QUOTED].decode(errors='replace')[: _QUOTED // 2]!r}"
     _check_bytes(content, label or quoted)
     form = find_format(_without_compression(Path(name)) if name else "", content, label or quoted)
-    return CrystalFile(label or f"{form.name} text", content, form, is_file=False)
+    return CrystalFile(label or f"{form.name} text", content, form, selection, is_file=False)

@@ -11,20 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.crystal.files import open_crystals
 from cloud_model.crystal.formula import reduced_formula
-from cloud_model.errors import CloudError, CloudWarning
+from cloud_model.errors import CloudError, CloudWarning, CrystalError
 from cloud_model.model import CloudModel
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_model.properties.catalogue import THERMODYNAMICS
+from cloud_model.scope.description import Dialect
 from cloud_model.scope.explanation import explain
 from cloud_model.scope.string import Scope
 from cloud_model.stability.distances import MISSING, stability
 
 TEMPERATURE = 300.0  # K, of the properties
 TEMPERATURES = np.linspace(0, 1000, 201)  # K, of the curve
+MAX_ATOMS = 2000
+"""Most atoms of a cell that is uploaded."""
+
 _LONGEST_NAME = 80
 
 
@@ -49,6 +54,8 @@ class Analysis:
         Row of `cloud_model.stability.distances.stability`; None if the distance from the hull cannot be told.
     notes : sequence of str
         Warnings about the crystal.
+    index, total : int
+        Which crystal of the file it is, and how many there are.
     """
 
     name: str
@@ -59,6 +66,8 @@ class Analysis:
     out_of_domain: bool | None
     stability: dict[str, Any] | None = None
     notes: Sequence[str] = ()
+    index: int = 0
+    total: int = 1
 
     @property
     def formula(self) -> str:
@@ -90,11 +99,13 @@ class Analysis:
             "out_of_domain": self.out_of_domain,
             "stability": self.stability,
             "notes": list(self.notes),
+            "index": self.index,
+            "total": self.total,
             "thermodynamics": None if curve is None else curve.to_frame().to_dict("list"),
         }
 
 
-def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
+def analyse(content: bytes, name: str, model: CloudModel, index: int = 0) -> Analysis:
     """Read a crystal from an uploaded file and predict.
 
     Parameters
@@ -103,26 +114,48 @@ def analyse(content: bytes, name: str, model: CloudModel) -> Analysis:
     name : str
         Of the file, as its user calls it. Only its last part counts, and it becomes no path.
     model : CloudModel
+    index : int
+        Which crystal of the file.
 
     Raises
     ------
     CloudError
-        If it holds no crystal that the model can read; the message names the file as its user does.
+        If it holds no crystal that the model can read, or exceeds a limit; the message names the file as its user
+        does.
     """
     name = PurePath(name.replace("\\", "/")).name[-_LONGEST_NAME:] or "crystal"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", CloudWarning)
         try:
-            analysis = _analyse(open_crystals(content, name, name=name).only(), name, model)
+            crystal, scope, total = confined(_read, content, name, index, model.dialect, model.symprec)
+            analysis = _analyse(crystal, scope, name, model)
+        except (TimeoutError, MemoryError) as error:
+            raise CloudError(f"{name}: it cannot be read: {error}") from error
         except CloudError as error:
             message = str(error)
             raise CloudError(message if message.startswith(name) else f"{name}: {message}") from error
-    return replace(analysis, notes=[str(warning.message) for warning in caught])
+    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    return replace(analysis, notes=notes, index=index, total=total)
 
 
-def _analyse(crystal: Crystal, name: str, model: CloudModel) -> Analysis:
-    scope = Scope.from_crystal(crystal, model.dialect, model.symprec)
+def _read(
+    content: bytes, name: str, index: int, dialect: Dialect, symprec: float
+) -> tuple[Crystal, Scope, int]:
+    """Read and describe a crystal, and count those in its file."""
+    opened = open_crystals(content, name, name=name)
+    total = len(opened)
+    crystal = (replace(opened, selection=index) if total > 1 else opened).only()
+    if len(crystal) > MAX_ATOMS:
+        raise CrystalError(
+            name,
+            f"its cell has {len(crystal)} atoms, and this page takes {MAX_ATOMS}",
+            "Use 'cloud predict'.",
+        )
+    return crystal, Scope.from_crystal(crystal, dialect, symprec), total
+
+
+def _analyse(crystal: Crystal, scope: Scope, name: str, model: CloudModel) -> Analysis:
     row = model.predict(scope, temperature=TEMPERATURE).to_dict("records")[0]
     per_cell = {name for name, info in THERMODYNAMICS.items() if info.basis == "cell"}
     properties = {

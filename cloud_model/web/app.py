@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, fail_after
 from anyio.to_thread import run_sync
 from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud_model.display.html import scope_html
 from cloud_model.display.numbers import uncertain
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**21
 """Largest upload."""
 
+SECONDS = 30.0
+"""Longest time that an upload may take."""
+
 CONTENT_TYPE = "application/octet-stream"
 """Of uploads. Pages of other sites cannot send it, since browsers ask for permission first."""
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
-LOOPBACK: tuple[str, ...] = ("localhost", "127.0.0.1")
+LOOPBACK: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -69,13 +73,21 @@ def create_app(model: CloudModel, hosts: tuple[str, ...] = LOOPBACK) -> Starlett
 
     async def crystal(request: Request) -> Response:
         if request.headers.get("content-type") != CONTENT_TYPE:
-            return PlainTextResponse(f"The content type must be {CONTENT_TYPE}.", 415)
-        content = await _body(request)
-        if content is None:
-            return PlainTextResponse(f"The file is larger than {MAX_BYTES >> 20} MiB.", 413)
-        name = request.query_params.get("name", "")
+            return _unread(f"The content type must be {CONTENT_TYPE}.", 415)
         try:
-            analysis = await run_sync(analyse, content, name, model, limiter=one_at_a_time)
+            with fail_after(SECONDS):
+                content = await _body(request)
+        except TimeoutError:
+            return _unread(f"The file takes more than {SECONDS:.0f} s to arrive.", 408)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody sees
+        if content is None:
+            return _unread(f"The file is larger than {MAX_BYTES >> 20} MiB.", 413)
+        name, index = request.query_params.get("name", ""), request.query_params.get("index", "0")
+        if not (index.isascii() and index.isdecimal() and len(index) < 10):
+            return PlainTextResponse("The index must be a number.", 422)
+        try:
+            analysis = await run_sync(analyse, content, name, model, int(index), limiter=one_at_a_time)
         except CloudError as error:
             return PlainTextResponse(str(error), 422)
         return HTMLResponse(result_html(analysis, model))
@@ -87,17 +99,38 @@ def create_app(model: CloudModel, hosts: tuple[str, ...] = LOOPBACK) -> Starlett
             Mount("/static", StaticFiles(packages=[("cloud_model.web", "static")])),
             Mount("/plotly", StaticFiles(packages=[("plotly", "package_data")])),
         ],
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
-            Middleware(BaseHTTPMiddleware, dispatch=_with_headers),
-        ],
+        middleware=[Middleware(_Guard, hosts=hosts)],
     )
 
 
-async def _with_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    response = await call_next(request)
-    response.headers.update(_HEADERS)
-    return response
+class _Guard:
+    """Refuse requests for other hosts, and put the headers of security on every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        refused = scope["type"] == "http" and "*" not in self.hosts and _host(scope) not in self.hosts
+        app = PlainTextResponse("This host is not served here.", 400) if refused else self.app
+        await app(scope, receive, send_with_headers)
+
+
+def _host(scope: Scope) -> str:
+    try:
+        return urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _unread(reason: str, status: int) -> Response:
+    """Refuse a request whose body is left unread, so that its connection cannot be used again."""
+    return PlainTextResponse(reason, status, {"Connection": "close"})
 
 
 async def _body(request: Request) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -106,6 +107,13 @@ def test_warnings_about_a_crystal_are_shown(ask):
     ("name", "content", "message"),
     [
         ("bad.cif", b"this is no crystal", r"^bad\.cif: .*no atom sites"),
+        (
+            "huge.vasp",
+            b"Cu\n1\n400 0 0\n0 400 0\n0 0 400\nCu\n15001\nDirect\n" + b"0 0 0\n" * 15001,
+            r"^huge\.vasp: ",
+        ),
+        ("inp", b'XYZCoordinates = "/etc/passwd"\n', r"^inp: its format is none"),
+        ("pipe.cell", b"%BLOCK LATTICE_CART\n", r"^pipe\.cell: its format"),
         ("empty.cif", b"", r"^empty\.cif: "),
         ("POSCAR", b"\x00\xff" * 100, r"^POSCAR: "),
         ("", NACL[:100], r"^crystal: "),
@@ -146,6 +154,59 @@ def test_pages_of_other_sites_are_refused(ask):
     answer = ask("OPTIONS", "/crystal", headers=preflight)
     assert answer.status == 405
     assert "access-control-allow-origin" not in answer.headers
+
+
+def test_every_crystal_of_a_file(ask):
+    content = NACL + NACL.replace(b"Na", b"Li")
+    first, second = (ask("POST", f"/crystal?name=two.cif&index={i}", content) for i in (0, 1))
+    assert (first.status, second.status) == (200, 200), second.text
+    assert (first.report["index"], first.report["total"]) == (0, 2)
+    assert second.report["index"] == 1
+    assert 'id="index"' in first.text
+    for index in ("2", "-1", "x", "9" * 400):
+        assert ask("POST", f"/crystal?name=two.cif&index={index}", content).status == 422
+
+
+def test_a_reader_that_hangs(ask, monkeypatch):
+    from cloud_model.web import analysis
+
+    def hang(*_):
+        raise TimeoutError("it takes more than 30 s")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis, "confined", hang)
+        answer = ask("POST", "/crystal?name=slow.cif", NACL)
+    assert (answer.status, answer.text) == (422, "slow.cif: it cannot be read: it takes more than 30 s")
+    assert ask("POST", "/crystal?name=NaCl.cif", NACL).status == 200
+
+
+def test_uploads_that_break_off_or_take_long(ask, address, monkeypatch, caplog):
+    from cloud_model.web import app
+
+    head = (
+        b"POST /crystal?name=a.cif HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+    )
+    with socket.create_connection(address) as connection:
+        connection.sendall(head + b"Content-Length: 1000\r\n\r\ndata_")
+    monkeypatch.setattr(app, "SECONDS", 0.2)
+    with socket.create_connection(address) as connection:
+        connection.sendall(head + b"Content-Length: 1000\r\n\r\ndata_")
+        connection.settimeout(60)
+        answer = connection.recv(10_000)
+    assert b" 408 " in answer
+    assert b"connection: close" in answer.lower()
+    assert not caplog.records
+
+
+def test_every_answer_has_the_headers_of_security(ask):
+    answers = [
+        ask("GET", "/", headers={"Host": "evil.example"}),
+        ask("GET", "/nothing"),
+        ask("POST", "/crystal", b"", {}),
+    ]
+    for answer in answers:
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert ask("GET", "/", headers={"Host": "[::1]:8000"}).status == 200
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ function fail(message) {
   byId("error").hidden = false;
 }
 
-async function show(file) {
+async function show(file, index = 0) {
   byId("error").hidden = true;
   byId("result").replaceChildren();
   if (file.size > maxMegabytes * 2 ** 20) {
@@ -19,7 +19,7 @@ async function show(file) {
   }
   byId("busy").hidden = false;
   try {
-    const response = await fetch(`crystal?name=${encodeURIComponent(file.name)}`, {
+    const response = await fetch(`crystal?name=${encodeURIComponent(file.name)}&index=${index}`, {
       method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
     });
     const text = await response.text();
@@ -30,6 +30,7 @@ async function show(file) {
     byId("result").innerHTML = text;  // which the server has escaped
     document.body.classList.add("shown");
     byId("download").addEventListener("click", download);
+    byId("index")?.addEventListener("change", (event) => { show(file, event.target.value); });
     draw();
   } catch (error) {
     fail(`${file.name}: the server cannot be reached. Is cloud serve still running?`);
