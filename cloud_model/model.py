@@ -29,6 +29,7 @@ from cloud_model.errors import (
 )
 from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import atom_pool, layer_pool, mean_pool
+from cloud_model.network.precision import Choice, Precision, choose_precision, encoding_in
 from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
@@ -89,6 +90,8 @@ class CloudModel:
     ----------
     checkpoint : Checkpoint
         Usually obtained by `from_pretrained`.
+    dtype : {'float32', 'bfloat16', 'float16', 'auto'}
+        As in `from_pretrained`.
 
     Attributes
     ----------
@@ -113,15 +116,16 @@ class CloudModel:
     np.float64(0.0)
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, dtype: Choice = "float32") -> None:
         self.checkpoint = checkpoint
+        self.dtype = choose_precision(dtype, checkpoint.config.encoder.hidden_size, torch.device("cpu"))
         self.name = checkpoint.config.name
         self.dialect = checkpoint.config.dialect
         self.symprec = checkpoint.config.symprec
         self._remembered: Memory[tuple[str, str], NDArray[Any]] = Memory(_REMEMBERED)
 
-    def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint]]:
-        return type(self), (self.checkpoint,)
+    def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint, Precision]]:
+        return type(self), (self.checkpoint, self.dtype)
 
     def __repr__(self) -> str:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
@@ -132,7 +136,9 @@ class CloudModel:
         return model_html(self)
 
     @classmethod
-    def from_pretrained(cls, name: str | os.PathLike[str] | CloudModel | None = None) -> CloudModel:
+    def from_pretrained(
+        cls, name: str | os.PathLike[str] | CloudModel | None = None, dtype: Choice = "float32"
+    ) -> CloudModel:
         """Load a checkpoint; models of the same checkpoint share their weights.
 
         Parameters
@@ -140,16 +146,23 @@ class CloudModel:
         name : str, path-like or CloudModel, optional
             A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``.
             Without it, the bundled default. A model that is loaded already is returned as it is.
+        dtype : {'float32', 'bfloat16', 'float16', 'auto'}
+            In which the encoder multiplies matrices; ``auto`` is the faster of float32 and bfloat16 on this
+            machine. Weights and everything else are float32. Only in float32 are predictions the same to the last
+            bit whatever else is in the batch.
 
         Raises
         ------
         CheckpointError
             If there is no such checkpoint, or it is damaged, unsafe or incompatible.
+        ArgumentError
+            If there is no such dtype.
         """
         if isinstance(name, CloudModel):
             return name
         directory = resolve(name)
-        return cls(_load(directory, *(_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))))
+        versions = (_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))
+        return cls(_load(directory, *versions), dtype)
 
     def save(self, directory: str | os.PathLike[str], card: str | None = None) -> None:
         """Write the checkpoint, for `from_pretrained`.
@@ -502,7 +515,8 @@ class CloudModel:
         rows = {key: row for key in keys if (row := self._remembered.get(key)) is not None}
         new = {key: crystal.tokens for key, crystal in zip(keys, crystals, strict=True) if key not in rows}
         if new:
-            computed = compute(list(new.values()))
+            with encoding_in(self.dtype):
+                computed = compute(list(new.values()))
             if not np.isfinite(computed).all():
                 raise CheckpointError(
                     self.name, "gives numbers that are not finite", "Use another checkpoint."

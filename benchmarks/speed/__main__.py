@@ -24,12 +24,16 @@ from typing import Any
 
 import torch
 
+from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.precision import product_seconds
+
 RESULTS = Path(__file__).parents[1] / "results"
 ROWS = {
     "scope": "symmetry.in_memory",
     "processes": "symmetry.processes",
     "cif": "symmetry.cif_text",
     "embeddings": "network.embeddings",
+    "precision": "network.lower_precision",
     "featurizers": "hosts.featurizers",
     "repeated": "hosts.repeated",
     "calculator": "hosts.calculator",
@@ -88,10 +92,18 @@ def machine() -> dict[str, Any]:
     return {
         "processor": names[0] if names else platform.processor(),
         "cores": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16_over_float32": speedup(),
         "load_average": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def speedup() -> float:
+    """How many times as fast a product of matrices is in bfloat16 as in float32."""
+    seconds = product_seconds(EncoderConfig.hidden_size)
+    return seconds["float32"] / seconds["bfloat16"]
 
 
 def lines(results: dict[str, Any]) -> list[dict[str, Any]]:

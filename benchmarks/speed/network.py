@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -15,6 +16,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError
 from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.precision import choose_precision, encoding_in
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import PAD, SPECIAL_TOKENS, Tokenizer, Tokens, build_vocabulary
 from cloud_model.scope.batches import scopes
@@ -43,6 +45,48 @@ def embeddings(data: Path, rows: int, rounds: int) -> list[Row]:
             model(published_size, words(atoms), "reference"),
             atoms[:few],
             rounds,
+        ),
+    ]
+
+
+def lower_precision(data: Path, rows: int, rounds: int) -> list[Row]:
+    """The shipped weights in bfloat16 beside float32: speed, and what it does to predictions."""
+    models = {dtype: CloudModel.from_pretrained(dtype=dtype) for dtype in ("float32", "bfloat16")}
+    exact, lower = models.values()
+    described = [scope for scope in exact.scopes(sample(data, rows)) if not isinstance(scope, CloudError)]
+    tokens = list(dict.fromkeys(exact.tokens(described)))
+
+    def run(network: CloudModel) -> Callable[[], None]:
+        def embed() -> None:
+            with encoding_in(network.dtype):
+                network._pool(tokens, "mean")
+
+        return embed
+
+    seconds = in_turn({dtype: run(network) for dtype, network in models.items()}, rounds)
+    change = {
+        name: float(
+            (exact.predict(described, name)[name] - lower.predict(described, name)[name]).abs().mean()
+        )
+        / info.test_error
+        for name, info in exact.properties.items()
+        if info.test_error
+    }
+    return [
+        row(
+            "embeddings in bfloat16, the shipped weights",
+            "the same in float32",
+            ">= 1.5",
+            ratio(seconds, "float32", "bfloat16"),
+            per_second={dtype: 1e3 / ms for dtype, ms in milliseconds(seconds, len(tokens)).items()},
+            chosen=choose_precision("auto", exact.checkpoint.config.encoder.hidden_size, torch.device("cpu")),
+        ),
+        row(
+            "predictions in bfloat16: largest mean change of a property",
+            "its test error",
+            "<= 0.01",
+            max(change.values()),
+            change=change,
         ),
     ]
 

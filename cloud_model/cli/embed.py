@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cloud_model.cli.shards import Sharding
     from cloud_model.model import CloudModel, Pooling
+    from cloud_model.network.precision import Choice
 
 Batch = tuple[list[str], "NDArray[np.float32]"]
 
@@ -42,6 +43,7 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
 )
 @options.overwrite
 @options.model
+@options.precision(["float32", "bfloat16", "float16"], default="float32")
 @shards.options
 def embed(
     inputs: Sequence[str],
@@ -49,6 +51,7 @@ def embed(
     pooling: Pooling,
     overwrite: bool,
     model: str | None,
+    precision: Choice,
     sharding: Sharding | None,
 ) -> int:
     """Write embeddings of crystals to a file.
@@ -67,23 +70,29 @@ def embed(
     if (output is None) == (sharding is None):
         raise click.UsageError("Give a file with --output, or a folder with --shards.")
     if sharding is not None:
-        options.load(model)  # before work begins
-        work = partial(_write_shard, pooling=pooling, model=model)
+        options.load(model, precision)  # before work begins
+        work = partial(_write_shard, pooling=pooling, model=model, precision=precision)
         return shards.write_shards(sharding, inputs, ".parquet", work)
     assert output is not None  # noqa: S101
     if output.suffix not in _WRITERS:
         raise click.BadParameter(f"{output.suffix!r} is none of {', '.join(_WRITERS)}", param_hint="--output")
     options.check_outputs(overwrite, output)
     report = Report()
-    batches = _batches(options.load(model), chunks(inputs, prints=False), pooling, report)
+    batches = _batches(options.load(model, precision), chunks(inputs, prints=False), pooling, report)
     write_atomically(output, lambda unfinished: _WRITERS[output.suffix](unfinished, batches))
     return report.exit_code
 
 
 def _write_shard(
-    portions: Iterable[list[Source]], path: Path, report: Report, *, pooling: Pooling, model: str | None
+    portions: Iterable[list[Source]],
+    path: Path,
+    report: Report,
+    *,
+    pooling: Pooling,
+    model: str | None,
+    precision: Choice,
 ) -> None:
-    _write_parquet(path, _batches(options.load(model), portions, pooling, report))
+    _write_parquet(path, _batches(options.load(model, precision), portions, pooling, report))
 
 
 def _batches(

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from cloud_model.model import CloudModel
+    from cloud_model.network.precision import Choice
 
 _Decorator = Callable[[Any], Any]
 
@@ -35,12 +36,12 @@ def model_option(text: str) -> _Decorator:
     return click.option("-m", "--model", metavar="NAME", help=text, shell_complete=_complete_models)
 
 
-def precision(precisions: Sequence[str]) -> _Decorator:
+def precision(precisions: Sequence[str], default: str = "auto") -> _Decorator:
     """Option ``--precision``."""
     return click.option(
         "--precision",
         type=click.Choice(["auto", *precisions]),
-        default="auto",
+        default=default,
         show_default=True,
         help="Precision of matrix products; auto takes the fastest on this machine.",
     )
@@ -78,11 +79,11 @@ output_format = click.option(
 )
 
 
-def load(name: str | None) -> CloudModel:
+def load(name: str | None, precision: Choice = "float32") -> CloudModel:
     """Load the model of option ``--model``."""
     from cloud_model.model import CloudModel
 
-    return CloudModel.from_pretrained(name)
+    return CloudModel.from_pretrained(name, precision)
 
 
 def check_outputs(overwrite: bool, *outputs: Path | None) -> None:

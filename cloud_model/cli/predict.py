@@ -19,6 +19,7 @@ from cloud_model.errors import CloudError, CloudWarning
 if TYPE_CHECKING:
     from cloud_model.cli.shards import Sharding
     from cloud_model.model import CloudModel
+    from cloud_model.network.precision import Choice
     from cloud_model.scope.string import Scope
 
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--all", "show_all", is_flag=True, help="All properties in tables of several crystals too.")
 @options.temperatures
 @options.model
+@options.precision(["float32", "bfloat16", "float16"], default="float32")
 @options.output_format
 @shards.options
 def predict(
@@ -36,6 +38,7 @@ def predict(
     show_all: bool,
     temperatures: Sequence[float],
     model: str | None,
+    precision: Choice,
     output_format: str,
     sharding: Sharding | None,
 ) -> int:
@@ -58,13 +61,15 @@ def predict(
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
-    loaded = options.load(model)
+    loaded = options.load(model, precision)
     report = Report()
     names = properties or list(loaded.properties)
     asked = temperatures or [300.0]
     if sharding is not None:
         suffix = ".json" if output_format == "json" else ".csv"
-        work = partial(_write_shard, model=model, names=list(names), temperatures=list(asked))
+        work = partial(
+            _write_shard, model=model, precision=precision, names=list(names), temperatures=list(asked)
+        )
         return shards.write_shards(sharding, inputs, suffix, work)
     records = _records(loaded, chunks(inputs), names, asked, report)
     if output_format == "json":
@@ -82,10 +87,11 @@ def _write_shard(
     report: Report,
     *,
     model: str | None,
+    precision: Choice,
     names: Sequence[str],
     temperatures: Sequence[float],
 ) -> None:
-    records = _records(options.load(model), portions, names, temperatures, report)
+    records = _records(options.load(model, precision), portions, names, temperatures, report)
     with path.open("w", encoding="utf-8") as file:
         if path.suffix == ".json":
             print_json(records, file)

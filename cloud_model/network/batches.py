@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cloud_model.network.precision import kernels
+from cloud_model.network.precision import encoding_precision, kernels
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 
 TOKENS_PER_BATCH = 1024
@@ -46,7 +46,7 @@ def run_batched(function: Callable[[TokenBatch], Result], tokens: Sequence[Token
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
     batches = _batches([-(-len(tokens[row].ids) // LENGTHS) * LENGTHS for row in order])
-    with kernels("float32", torch.device("cpu")):
+    with kernels(encoding_precision(), torch.device("cpu")):
         parts = [
             function(TokenBatch.collate([tokens[row] for row in order[rows]], LENGTHS)) for rows in batches
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from cloud_model.network.heads import (
     atom_pool,
     property_features,
 )
+from cloud_model.network.precision import autocast, encoding_precision
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.mixture import Spectra
 
@@ -88,7 +90,9 @@ class Predictor(nn.Module):
 
     def hidden_states(self, batch: TokenBatch) -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
-        return self.encoder(batch.ids, batch.mask, self._types(batch))
+        lower = encoding_precision() != "float32"
+        with autocast(encoding_precision(), batch.ids.device) if lower else nullcontext():
+            return self.encoder(batch.ids, batch.mask, self._types(batch))
 
     def word_states(self, batch: TokenBatch) -> Tensor:
         """What enters the first layer, of the shape of the hidden states."""

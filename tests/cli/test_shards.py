@@ -43,7 +43,12 @@ def predict_and_die(portions, path, report, *, victim, grave, **settings):
 
 
 def work(model: Path, grave: Path, deaths: int = 1) -> partial:
-    settings = {"model": str(model), "names": ["band_gap", "heat_capacity_per_atom"], "temperatures": [300.0]}
+    settings = {
+        "model": str(model),
+        "precision": "float32",
+        "names": ["band_gap", "heat_capacity_per_atom"],
+        "temperatures": [300.0],
+    }
     grave.mkdir(exist_ok=True)
     return partial(predict_and_die, victim=TEXTS[13], grave=str(grave), deaths=deaths, **settings)
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 import torch
 from torch.backends import mkldnn
 
+from cloud_model import CloudModel
 from cloud_model.errors import ArgumentError
 from cloud_model.network import precision
 from cloud_model.network.precision import autocast, choose_precision, kernels, product_seconds
@@ -60,3 +64,17 @@ def test_float32_products_compile_no_kernels():
     assert mkldnn.enabled == before
     with kernels("bfloat16", CPU):
         assert mkldnn.enabled == before
+
+
+def test_a_model_in_bfloat16_says_nearly_the_same(tiny_checkpoint, rock_salts):
+    exact = CloudModel.from_pretrained(tiny_checkpoint)
+    lower = CloudModel.from_pretrained(tiny_checkpoint, dtype="bfloat16")
+    embeddings = exact.embed(rock_salts), lower.embed(rock_salts)
+    assert (exact.dtype, lower.dtype) == ("float32", "bfloat16")
+    assert embeddings[1].dtype == np.float32
+    assert not np.array_equal(*embeddings)
+    np.testing.assert_allclose(*embeddings, atol=0.05)
+    assert pickle.loads(pickle.dumps(lower)).dtype == "bfloat16"  # noqa: S301
+    np.testing.assert_array_equal(
+        CloudModel.from_pretrained(tiny_checkpoint).embed(rock_salts), embeddings[0]
+    )
