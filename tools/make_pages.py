@@ -77,6 +77,25 @@ def experiment() -> str:
     return table(heads, rows)
 
 
+def measured() -> str:
+    """Table of heat capacities and entropies against measured ones."""
+    results = json.loads((ROOT / "benchmarks" / "results" / "experiment_heat_capacity.json").read_text())
+    rows = [
+        [
+            f"{row['temperature']:g} K",
+            str(row["crystals"]),
+            f"{row['mae']:.2f}",
+            f"{row['median_error_percent']:.1f} %",
+            f"{row['cv_mae']:.2f}",
+            f"{row['entropy_mae']:.2f}",
+            f"{row['harmonic_entropy_mae']:.2f}",
+        ]
+        for row in results["summary"]
+    ]
+    heads = ["", "crystals", "$C_p$", "median error", "harmonic $C_v$", "$S$", "harmonic $S$"]
+    return table(heads, rows)
+
+
 def properties() -> str:
     """Table of all properties of the checkpoints that ship."""
     rows = [
@@ -129,6 +148,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/examples/index.md": {"examples": examples},
     "docs/formats.md": {"formats": formats},
     "docs/models/index.md": {"models": models},
+    "docs/thermodynamics.md": {"measured": measured},
     "docs/units.md": {"properties": properties, "experiment": experiment},
 }
 """File -> name of a part -> what writes it."""

@@ -239,13 +239,14 @@ def validate_quasi_harmonic(
     """
     if not 0 < max_temperature < np.inf:
         raise ArgumentError(f"max_temperature {max_temperature!r}", "is not positive", "Give it in K.")
-    grid = np.arange(0.0, max_temperature + _MARGIN * _STEP + 1, _STEP)
     calculator = calculator or getattr(reference, "calc", None)
     if calculator is not None:
         settings = {"supercell_length": supercell_length, "cache": cache}
-        found = _from_calculator(to_crystal(reference), calculator, strains, grid, pressure, **settings)
+        found = _from_calculator(
+            to_crystal(reference), calculator, strains, max_temperature, pressure, **settings
+        )
     elif isinstance(reference, str | os.PathLike):
-        found = _from_folder(Path(reference), grid, pressure)
+        found = _from_folder(Path(reference), max_temperature, pressure)
     else:
         raise ArgumentError("reference", "is a crystal", "Pass a calculator as well.")
     described = found.crystal if crystal is None else crystal
@@ -261,8 +262,9 @@ def validate_quasi_harmonic(
     return QuasiHarmonicValidation(described, found, cloud)
 
 
-def _from_folder(folder: Path, grid: Array, pressure: float) -> QuasiHarmonicReference:
+def _from_folder(folder: Path, max_temperature: float, pressure: float) -> QuasiHarmonicReference:
     volumes, energies = _energies(folder / ENERGIES)
+    grid = _grid(max_temperature)
     files = sorted(folder.glob(PROPERTIES), key=_natural)
     folders = [path for path in sorted(folder.iterdir(), key=_natural) if path.is_dir()]
     if not files and not folders:
@@ -280,13 +282,13 @@ def _from_folder(folder: Path, grid: Array, pressure: float) -> QuasiHarmonicRef
         )
     if files:
         atoms, tables = _thermal_properties(files)
-        return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1])
+        return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, max_temperature)
     phonons = [load_phonopy(phonopy_file(path)) for path in found]
     atoms = round(volumes[0] / (phonons[0].primitive.volume / len(phonons[0].primitive)))
     references = [from_phonopy(phonon, str(path), grid) for phonon, path in zip(phonons, found, strict=True)]
     tables = _tables(references, grid)
     crystal = unit_cell(phonons[int(np.argmin(energies))])
-    return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, grid[-1], crystal)
+    return _fit(str(folder), volumes / atoms, energies / atoms, *tables, pressure, max_temperature, crystal)
 
 
 def _natural(path: Path) -> tuple[int, str]:
@@ -296,6 +298,11 @@ def _natural(path: Path) -> tuple[int, str]:
         return int(number), path.name
     except ValueError:
         return 0, path.name
+
+
+def _grid(max_temperature: float) -> Array:
+    """Temperatures of phonons, beyond the highest that is asked for."""
+    return np.arange(0.0, max_temperature + (_MARGIN + 0.5) * _STEP, _STEP)
 
 
 def _energies(file: Path) -> tuple[Array, Array]:
@@ -352,7 +359,7 @@ def _from_calculator(
     crystal: Crystal,
     calculator: Calculator | str,
     strains: Sequence[float],
-    grid: Array,
+    max_temperature: float,
     pressure: float,
     **settings: Any,
 ) -> QuasiHarmonicReference:
@@ -362,6 +369,7 @@ def _from_calculator(
         )
     if isinstance(calculator, str):
         calculator = named_calculator(calculator)
+    grid = _grid(max_temperature)
     relaxed, _ = static_energy(crystal, calculator, relax="cell")
     phonons, volumes, energies = [], [], []
     for strain in strains:
@@ -375,7 +383,13 @@ def _from_calculator(
         energies.append(energy / len(at_rest))
     source = f"{crystal.name} by {type(calculator).__name__}"
     return _fit(
-        source, np.array(volumes), np.array(energies), *_tables(phonons, grid), pressure, grid[-1], crystal
+        source,
+        np.array(volumes),
+        np.array(energies),
+        *_tables(phonons, grid),
+        pressure,
+        max_temperature,
+        crystal,
     )
 
 
@@ -388,7 +402,7 @@ def _fit(
     heat_capacity: Array,
     entropy: Array,
     pressure: float,
-    top: float,
+    max_temperature: float,
     crystal: Crystal | None = None,
 ) -> QuasiHarmonicReference:
     """Fit phonopy's equation of state at each temperature; all per atom, energies in eV, free energies in kJ/mol."""
@@ -397,7 +411,8 @@ def _fit(
 
     if len(volumes) < _FEWEST:
         raise PhononError(source, f"has {len(volumes)} volumes", f"Give at least {_FEWEST}.")
-    kept = temperatures <= top + 1e-6
+    wanted = int(np.searchsorted(temperatures, max_temperature, side="right"))
+    kept = slice(wanted + _MARGIN)
     arguments: dict[str, Any] = {
         "volumes": volumes,
         "temperatures": temperatures[kept],
@@ -416,7 +431,7 @@ def _fit(
             f"has energies that no equation of state fits ({error})",
             "Give volumes about the minimum.",
         ) from error
-    count = len(fitted.thermal_expansion) - 1
+    count = min(wanted, len(fitted.thermal_expansion) - 1)
     gibbs, start = np.asarray(fitted.gibbs_temperature), float(free.gibbs_temperature[0])
     curves = {
         "heat_capacity": fitted.heat_capacity_P_polyfit,

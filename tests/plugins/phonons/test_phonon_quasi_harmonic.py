@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from click.testing import CliRunner
 from scipy.constants import N_A
 
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy import validate_quasi_harmonic
+from cloud_plugins.phonopy.cli import validate
 from cloud_plugins.phonopy.quasi_harmonic import QUANTITIES
 
 GPA_CUBIC_ANGSTROM = 1e-21 * N_A  # J/mol
@@ -137,3 +139,26 @@ def test_arguments_out_of_range(tiny_model):
         validate_quasi_harmonic(bulk("Cu"), model=tiny_model)
     with pytest.raises(ArgumentError, match="max_temperature"):
         validate_quasi_harmonic(bulk("Cu"), calculator="emt", model=tiny_model, max_temperature=-1)
+
+
+def test_command(copper_result, tiny_checkpoint, tmp_path):
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    write_folder(folder, copper_result)
+    bulk("Cu").write(tmp_path / "Cu.cif")
+    report, figure = tmp_path / "report.html", tmp_path / "figure.png"
+    arguments = [str(folder), "--quasi-harmonic", "--crystal", str(tmp_path / "Cu.cif"), "-T", "200"]
+    outputs = ["--format", "json", "-o", str(report), "--plot", str(figure), "--model", str(tiny_checkpoint)]
+    result = CliRunner().invoke(validate, arguments + outputs)
+    assert result.exit_code == 0, result.output
+    (record,) = json.loads(result.stdout)
+    assert record["formula"] == "Cu"
+    assert max(record["table"]["temperature"]) == 200
+    assert "Constant pressure" in report.read_text()
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    table = CliRunner().invoke(validate, [*arguments, "--model", str(tiny_checkpoint)])
+    assert "GPa" in table.stdout
+    (folder / "e-v.dat").unlink()
+    failed = CliRunner().invoke(validate, [*arguments, "--format", "json", "--model", str(tiny_checkpoint)])
+    assert failed.exit_code == 1
+    assert "cannot be read" in failed.stderr
