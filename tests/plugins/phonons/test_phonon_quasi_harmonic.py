@@ -159,6 +159,7 @@ def test_command(copper_result, tiny_checkpoint, tmp_path):
     table = CliRunner().invoke(validate, [*arguments, "--model", str(tiny_checkpoint)])
     assert "GPa" in table.stdout
     (folder / "e-v.dat").unlink()
-    failed = CliRunner().invoke(validate, [*arguments, "--format", "json", "--model", str(tiny_checkpoint)])
-    assert failed.exit_code == 1
+    arguments += ["--format", "json", "--model", str(tiny_checkpoint)]
+    failed = CliRunner().invoke(validate, arguments, standalone_mode=False)
+    assert failed.return_value == 1
     assert "cannot be read" in failed.stderr
