@@ -69,7 +69,46 @@ KINDS = {
 }
 """The first kind of which a crystal holds an element is its own; all others are metals."""
 
-REASONS = {}
+REASONS = {
+    "Ni-018": "decomposes at 630 K: the table is an extrapolation, which grows steeply",
+    "Co-012": "the table is an estimate; magnetic",
+    "Br-087": "the table above 350 K is an estimate, which grows steeply",
+    "I-061": "molecular crystal: four iodides and their stiff bonds in one mixture of Debye spectra",
+    "Cl-079": "magnetic layers, distorted by Jahn and Teller",
+    "Br-065": "bromide ions move long before melting",
+    "Cl-108": "chloride ions move long before melting",
+    "Ba-025": "hydroxide ions turn",
+    "Cs-012": "hydroxide ions turn",
+    "H-009": "hydroxide ions turn",
+    "Fe-011": "the table is an estimate; magnetic",
+    "Cu-014": "the table is an estimate",
+    "Cr-014": "antiferromagnetic up to 308 K",
+    "Cr-008": "antiferromagnetic up to 280 K",
+    "F-111": "antiferromagnetic up to 364 K",
+    "H-081": "hydrogen in a metal: its modes lie at 1200 cm^-1, and no phonons of such hydrides were seen",
+    "Rb-002": "melts at 313 K",
+    "K-002": "melts at 336 K",
+    "Ga-002": "melts at 303 K; dimers",
+    "Mn-002": "58 atoms in the cell, and magnetic",
+    "C-011": "the table has a step at 700 K",
+    "B-082": "the table is an estimate",
+    "B-129": "the table begins far above the other borates",
+    "I-054": "the table is an estimate",
+    "I-008": "iodide of the smallest cation: it moves before melting",
+    "K-012": "the table is an estimate, far above other oxides",
+    "S-013": "chains, and a table that is an estimate",
+    "C-029": "the string is that of another polymorph",
+    "Br-112": "molecular crystal",
+    "Li-034": "lithium ions move",
+    "B-136": "molecular crystal",
+    "C-002": "layers: two Debye laws in one crystal",
+    "B-072": "layers: two Debye laws in one crystal",
+    "Cl-030": "ions turn",
+    "B-059": "ions turn",
+    "N-017": "metal with vacancies, whose phonons are softer than those of other nitrides",
+    "O-073": "on its way to the metal at 340 K",
+    "O-059": "on its way to the metal at 470 K",
+}
 """Why the worst crystals are so, by table of NIST-JANAF."""
 
 

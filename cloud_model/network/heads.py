@@ -131,7 +131,7 @@ EXPANSION = {
     "spectral_scale": (1.0, 0.2),
     "volume": (18.0, 2.5),
     "bulk_modulus": (70.0, 4.0),
-    "gruneisen": (1.7, 0.8),
+    "gruneisen": (1.5, 1.0),
     "anharmonicity": (2e-6, 3.0),
 }
 """The fields of `Expansion`: middle of the range, and how far the natural logarithm goes to either side."""
