@@ -40,7 +40,7 @@ from prepare import is_validation
 RESULTS = Path(__file__).parent / "results"
 ROWS = 1500
 TREE_ROWS = 10000
-SYSTEMS = 6
+SYSTEMS = 16
 MAX_SITES = 16
 PUBLISHED = {"Wrenformer": 0.466, "AlchemBERT": 0.421}
 
@@ -257,7 +257,10 @@ def retrospective(model: CloudModel) -> dict[str, Any]:
                     "probability": None if rank is None else float(frame.probability_stable[rank - 1]),
                 }
             )
+    shares = [(phase["rank"] or phase["candidates"]) / phase["candidates"] for phase in found]
     return {
+        "median_relative_rank": float(np.median(shares)),
+        "in_the_best_tenth": float(np.mean(np.array(shares) <= 0.1)),
         "unseen": sum(map(len, unseen.values())),
         "possible": sum(map(len, possible.values())),
         "phases": found,
@@ -356,6 +359,9 @@ def report(result: dict[str, Any]) -> str:
             f"{'' if phase['probability'] is None else format(phase['probability'], '.2f')} |"
             for phase in past["phases"]
         ),
+        "",
+        f"{past['in_the_best_tenth']:.0%} of them come back in the best tenth; the median is at "
+        f"{past['median_relative_rank']:.0%} of the list (by chance at 50%).",
         "",
         "**How fast.** The {candidates:,} balanced decorations of {system} took {cpu_seconds:.0f} s of one core, "
         "{per_second:.0f} a second; without the balance of charges there are {without_charge_balance:,}. The 82,160 "
