@@ -34,6 +34,7 @@ def browser():
 def page(browser, address):
     """The page, before any upload; it must report no errors, and talk to this server only."""
     page = browser.new_page()
+    page.set_default_timeout(120_000)  # ms, for busy machines
     errors, requests = [], []
     page.on("pageerror", lambda error: errors.append(error))
     page.on("request", lambda request: requests.append(request.url))
