@@ -46,7 +46,15 @@ class CrystalError(CloudError, ValueError):
 
 
 class DisorderedCrystalError(CrystalError):
-    """A crystal has partial occupancies or vacancies."""
+    """A crystal has partial occupancies or vacancies.
+
+    Attributes
+    ----------
+    sites : object
+        The sites, a `cloud_model.crystal.occupancies.DisorderedSites`, if they can be ordered; or None.
+    """
+
+    sites: object = None
 
 
 class SymmetryError(CrystalError):

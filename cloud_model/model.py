@@ -19,6 +19,8 @@ from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Chec
 from cloud_model.checkpoints.registry import resolve
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
+from cloud_model.crystal.occupancies import DisorderedSites
+from cloud_model.crystal.ordering import ordered_cells
 from cloud_model.errors import (
     ArgumentError,
     BatchError,
@@ -66,7 +68,8 @@ class _Described(NamedTuple):
 
     text: str
     tokens: Tokens
-    n_atoms: int | None
+    n_atoms: float | None
+    is_ordered: bool = False  # one of the cells of a disordered crystal
 
 
 class _Outputs(NamedTuple):
@@ -234,6 +237,7 @@ class CloudModel:
         temperature: float = 300.0,
         errors: Literal["raise", "nan"] = "nan",
         interval: float | None = None,
+        order: int = 0,
     ) -> pd.DataFrame:
         """Predict properties of crystals.
 
@@ -252,6 +256,9 @@ class CloudModel:
         interval : float, optional
             Share of crystals, such as 0.95, whose property is to lie between the columns ``<name>_low`` and
             ``<name>_high``, which then stand in place of ``<name>_std``.
+        order : int
+            Predict a disordered crystal as the mean over at most so many ordered cells of it, which keep its
+            composition to 0.01; by default it is an error.
 
         Returns
         -------
@@ -261,7 +268,9 @@ class CloudModel:
             error, or the two bounds. Column ``out_of_domain`` is true where a crystal is less like the training
             crystals than 98% of held-out ones are, so that neither prediction nor standard error can be trusted;
             checkpoints that do not know their domain have none. Column ``error`` is None, or says why a row holds
-            no predictions. Properties of a cell need a cell: they are NaN for a SCOPE string.
+            no predictions. Properties of a cell need a cell: they are NaN for a SCOPE string. With `order`, column
+            ``ordered_cells`` holds the SCOPE strings of the cells of a disordered crystal; the variance of their
+            predictions is added to the square of the standard error.
 
         Raises
         ------
@@ -277,7 +286,9 @@ class CloudModel:
         """
         import pandas as pd
 
-        columns: dict[str, Any] = {**self.predict_arrays(crystals, properties, temperature, errors, interval)}
+        columns: dict[str, Any] = {
+            **self.predict_arrays(crystals, properties, temperature, errors, interval, order)
+        }
         if "out_of_domain" in columns:
             columns["out_of_domain"] = pd.array(columns["out_of_domain"], dtype="boolean")
         return pd.DataFrame(
@@ -291,6 +302,7 @@ class CloudModel:
         temperature: float = 300.0,
         errors: Literal["raise", "nan"] = "nan",
         interval: float | None = None,
+        order: int = 0,
     ) -> dict[str, NDArray[Any]]:
         """Predict properties without pandas, which takes longer than the network for a single crystal.
 
@@ -304,15 +316,26 @@ class CloudModel:
         """
         names = self._names(properties)
         temperature = checked_temperature(temperature)
-        good, failures = self._read(crystals, errors)
+        if type(order) is not int or order < 0:
+            raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
+        good, failures = self._read_in_order(crystals, errors, order)
         total = len(good) + len(failures)
-        columns: dict[str, NDArray[Any]] = self._columns(list(good.values()), names, temperature, interval)
+        cells = [cell for group in good.values() for cell in group]
+        columns: dict[str, NDArray[Any]] = self._columns(cells, names, temperature, interval)
+        if order:
+            columns = _mean_over_cells(columns, [len(group) for group in good.values()])
         reasons = np.full(total, None)
         if failures:
             place = np.full(total, -1)
             place[list(good)] = np.arange(len(good))
             columns = {name: np.append(values, np.nan)[place] for name, values in columns.items()}
             reasons[list(failures)] = [str(failure) for failure in failures.values()]
+        if order:
+            strings = np.full(total, None)
+            for i, group in good.items():
+                if len(group) > 1 or group[0].is_ordered:
+                    strings[i] = [cell.text for cell in group]
+            columns["ordered_cells"] = strings
         return columns | {"error": reasons}
 
     def embed(
@@ -381,7 +404,7 @@ class CloudModel:
         found = self._outputs([good[0]])
         theta, weights, spread, floor = (part[0].numpy() for part in _spectra(found))
         expansion = _expansion(found) if self.checkpoint.config.expansion else None
-        n_atoms = good[0].n_atoms
+        n_atoms = None if good[0].n_atoms is None else int(good[0].n_atoms)
         return Thermodynamics(grid, theta, weights, n_atoms, float(spread), float(floor), expansion, pressure)
 
     def spectra(self, crystals: Any) -> Spectra:
@@ -432,18 +455,24 @@ class CloudModel:
         self, crystals: Any, errors: Literal["raise", "nan"]
     ) -> tuple[dict[int, _Described], dict[int, CloudError]]:
         """Good crystals as the network reads them and errors of bad ones, by their position."""
+        good, failures = self._read_in_order(crystals, errors, 0)
+        return {i: crystal for i, (crystal,) in good.items()}, failures
+
+    def _read_in_order(
+        self, crystals: Any, errors: Literal["raise", "nan"], order: int
+    ) -> tuple[dict[int, list[_Described]], dict[int, CloudError]]:
+        """Do the same, with up to `order` cells in place of each disordered crystal."""
         if errors not in ("raise", "nan"):
             raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
         batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
-        good: dict[int, _Described] = {}
+        good: dict[int, list[_Described]] = {}
         failures: dict[int, CloudError] = {}
         for i, scope in enumerate(self.scopes(batch)):
-            if isinstance(scope, CloudError):
-                failures[i] = scope
-                continue
-            text = str(scope)
             try:
-                good[i] = _Described(text, self.checkpoint.tokenizer.encode(text), scope.n_atoms)
+                if isinstance(scope, CloudError):
+                    good[i] = self._ordered(scope, order)
+                else:
+                    good[i] = [self._described(scope, scope.n_atoms)]
             except CloudError as error:
                 failures[i] = error
         if failures and not is_collection(crystals):
@@ -453,6 +482,22 @@ class CloudModel:
         if failures:
             warn_user(str(BatchError(failures, len(batch))))
         return good, failures
+
+    def _described(self, scope: Scope, n_atoms: float | None, is_ordered: bool = False) -> _Described:
+        text = str(scope)
+        return _Described(text, self.checkpoint.tokenizer.encode(text), n_atoms, is_ordered)
+
+    def _ordered(self, error: CloudError, order: int) -> list[_Described]:
+        """Cells of a crystal that is refused as disordered; other errors are raised."""
+        sites = getattr(error, "sites", None)
+        if not order or not isinstance(sites, DisorderedSites):
+            raise error
+        n_atoms = sum(sum(site.values()) for site in sites.shares)
+        found = self.scopes(ordered_cells(sites, order, error.subject))
+        for scope in found:
+            if isinstance(scope, CloudError):
+                raise scope
+        return [self._described(scope, n_atoms, True) for scope in found if isinstance(scope, Scope)]
 
     @torch.inference_mode()
     def _columns(
@@ -565,6 +610,31 @@ class CloudModel:
             return [_POOLING[pooling](member, batch) for member in self.checkpoint.members]
 
         return torch.cat(run_batched(function, tokens), dim=1).numpy()
+
+
+def _mean_over_cells(columns: dict[str, NDArray[Any]], sizes: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Average rows of the cells of one crystal, and add their variance to the squared errors."""
+    if not len(sizes):
+        return columns
+    starts = np.cumsum([0, *sizes[:-1]])
+    counts = np.array(sizes)
+
+    def mean(values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(np.add.reduceat(values, starts) / counts)
+
+    means = {name: mean(values) for name, values in columns.items()}
+    for name, values in columns.items():
+        base, _, kind = name.rpartition("_")
+        if kind == "std" and base in columns:
+            variance = mean(columns[base] ** 2) - means[base] ** 2
+            means[name] = np.sqrt(mean(values**2) + np.maximum(variance, 0.0))
+        elif kind in ("low", "high") and base in columns:
+            variance = mean(columns[base] ** 2) - means[base] ** 2
+            width = np.sqrt(mean((values - columns[base]) ** 2) + np.maximum(variance, 0.0))
+            means[name] = means[base] + (width if kind == "high" else -width)
+    if "out_of_domain" in columns:
+        means["out_of_domain"] = np.maximum.reduceat(columns["out_of_domain"], starts)
+    return means
 
 
 def _calibrated(name: str) -> str:

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 @options.properties
 @click.option("--all", "show_all", is_flag=True, help="All properties in tables of several crystals too.")
 @options.temperatures
+@click.option(
+    "--order",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Predict disordered crystals as the mean over at most N ordered cells.",
+)
 @options.model
 @options.precision(["float32", "bfloat16", "float16"], default="float32")
 @options.output_format
@@ -37,6 +44,7 @@ def predict(
     properties: Sequence[str],
     show_all: bool,
     temperatures: Sequence[float],
+    order: int,
     model: str | None,
     precision: Choice,
     output_format: str,
@@ -68,10 +76,15 @@ def predict(
     if sharding is not None:
         suffix = ".json" if output_format == "json" else ".csv"
         work = partial(
-            _write_shard, model=model, precision=precision, names=list(names), temperatures=list(asked)
+            _write_shard,
+            model=model,
+            precision=precision,
+            names=list(names),
+            temperatures=list(asked),
+            order=order,
         )
         return shards.write_shards(sharding, inputs, suffix, work)
-    records = _records(loaded, chunks(inputs), names, asked, report)
+    records = _records(loaded, chunks(inputs), names, asked, report, order)
     if output_format == "json":
         print_json(records)
     elif output_format == "csv":
@@ -90,8 +103,9 @@ def _write_shard(
     precision: Choice,
     names: Sequence[str],
     temperatures: Sequence[float],
+    order: int,
 ) -> None:
-    records = _records(options.load(model, precision), portions, names, temperatures, report)
+    records = _records(options.load(model, precision), portions, names, temperatures, report, order)
     with path.open("w", encoding="utf-8") as file:
         if path.suffix == ".json":
             print_json(records, file)
@@ -105,6 +119,7 @@ def _records(
     names: Sequence[str],
     temperatures: Sequence[float],
     report: Report,
+    order: int,
 ) -> Iterator[dict[str, Any]]:
     """One record a crystal; lists of values over temperature if there are several."""
     missing: dict[str, Any] = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
@@ -112,15 +127,16 @@ def _records(
         missing["out_of_domain"] = None
     for sources in portions:
         scopes = model.scopes([source.crystal for source in sources])  # read once for all temperatures
-        described = [scope for scope in scopes if not isinstance(scope, CloudError)]
-        tables = [_predict(model, described, names, temperature) for temperature in temperatures]
+        described = [scope for scope in scopes if order or not isinstance(scope, CloudError)]
+        tables = [_predict(model, described, names, temperature, order) for temperature in temperatures]
         predictions = zip(*tables, strict=True)
         for source, scope in zip(sources, scopes, strict=True):
+            rows = [missing | {"error": str(scope)}] * len(tables)
             if isinstance(scope, CloudError):
                 read = dict.fromkeys(("formula", "space_group", "n_atoms"))
-                rows = [missing | {"error": str(scope)}] * len(tables)
             else:
                 read = {name: getattr(scope, name) for name in ("formula", "space_group", "n_atoms")}
+            if order or not isinstance(scope, CloudError):
                 rows = next(predictions)
             error = rows[0]["error"]
             if error:
@@ -131,11 +147,15 @@ def _records(
 
 
 def _predict(
-    model: CloudModel, scopes: Sequence[Scope], names: Sequence[str], temperature: float
+    model: CloudModel,
+    scopes: Sequence[Scope | CloudError],
+    names: Sequence[str],
+    temperature: float,
+    order: int,
 ) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ crystals", CloudWarning)  # each is reported by name
-        arrays = model.predict_arrays(scopes, names, temperature)
+        arrays = model.predict_arrays(scopes, names, temperature, order=order)
     columns: dict[str, list[Any]] = {name: values.tolist() for name, values in arrays.items()}
     if "out_of_domain" in columns:
         columns["out_of_domain"] = [

@@ -8,9 +8,8 @@ leaves open. Where they do not decide, or contradict each other, the file is ref
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from math import cos, radians, sin, sqrt
 from typing import NamedTuple
@@ -29,11 +28,11 @@ from cloud_model.crystal.cif_syntax import (
     numbers,
 )
 from cloud_model.crystal.contacts import FAR, closest_contact
-from cloud_model.crystal.crystal import Crystal, formula_of
+from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
-from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_element
+from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_elements
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
-from cloud_model.errors import CrystalError, warn_user
+from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
 MAX_LENGTH = 2**25
 """Most characters of a CIF."""
@@ -81,14 +80,17 @@ class Sites(NamedTuple):
     positions : array of float (n, 3)
         Fractional coordinates.
     numbers : array of int (n,)
-        Atomic numbers.
+        Atomic numbers; of a shared site that of its first row.
     rows : array of int (n,)
         Their rows in the file.
+    shares : list of list
+        Atomic numbers and occupancies, for each site.
     """
 
     positions: NDArray[np.float64]
     numbers: NDArray[np.int64]
     rows: NDArray[np.int64]
+    shares: list[list[tuple[int, float]]]
 
 
 class Expansion(NamedTuple):
@@ -159,13 +161,24 @@ def read_block(block: Block, label: str = "CIF") -> Crystal:
         block = _without_dummies(block)
         lattice = _lattice(block)
         sites = _sites(block, lattice, label)
-        candidates = stated_symmetry(block, lattice)
-        atoms = (
-            _decide(block, sites, lattice, candidates)
-            if candidates
-            else _without_symmetry(block, sites, lattice, label)
-        )
-        return Crystal(lattice, atoms.positions, sites.numbers[atoms.sites], label)
+        try:
+            numbers_of_sites = sole_elements(lattice, sites.positions, sites.shares, label)
+        except DisorderedCrystalError as error:
+            with suppress(MalformedCifError):
+                atoms = _atoms(block, sites, lattice, label)
+                shares = [sites.shares[i] for i in atoms.sites]
+                sole_elements(lattice, atoms.positions, shares, label)
+            raise disordered(label) from error
+        atoms = _atoms(block, sites, lattice, label)
+        return Crystal(lattice, atoms.positions, numbers_of_sites[atoms.sites], label)
+
+
+def _atoms(block: Block, sites: Sites, lattice: NDArray[np.float64], label: str) -> Expansion:
+    """Atoms of the cell by the stated symmetry, or the sites if none is stated."""
+    candidates = stated_symmetry(block, lattice)
+    if candidates:
+        return _decide(block, sites, lattice, candidates)
+    return _without_symmetry(block, sites, lattice, label)
 
 
 @contextmanager
@@ -223,14 +236,19 @@ def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
     if any(word not in (*UNKNOWN, "0") for word in block.get("_atom_site_attached_hydrogens", ())):
         raise MalformedCifError("some of its hydrogen atoms have no positions", "Add them to its atom sites.")
     if _has_alternatives(block):
-        raise disordered(label)
+        raise DisorderedCrystalError(
+            label,
+            "some atoms have alternative places (_atom_site_disorder_group), which SCOPE cannot describe",
+            "Keep one group of each assembly of sites and delete the others.",
+        )
     occupancies = np.array(numbers(block, "_atom_site_occupancy", 1.0) or [1.0] * len(elements))
     if len(occupancies) != len(elements):
         raise MalformedCifError("some of its atom sites lack occupancies")
+    shares = [[(element, float(amount))] for element, amount in zip(elements, occupancies, strict=True)]
     full = np.abs(occupancies - 1) <= TOLERANCE
     if not full.all():
-        rows = _merge(positions, elements, occupancies, full, lattice, label)
-    return Sites(positions[rows], np.array(elements)[rows], rows)
+        rows, shares = _merge(positions, shares, full, lattice)
+    return Sites(positions[rows], np.array(elements)[rows], rows, shares)
 
 
 def _has_alternatives(block: Block) -> bool:
@@ -245,25 +263,20 @@ def _has_alternatives(block: Block) -> bool:
 
 def _merge(
     positions: NDArray[np.float64],
-    elements: list[int],
-    occupancies: NDArray[np.float64],
+    shares: list[list[tuple[int, float]]],
     full: NDArray[np.bool_],
     lattice: NDArray[np.float64],
-    label: str,
-) -> NDArray[np.int64]:
-    """Rows to keep: of those at one place that share it, such as two valences of an element, the first."""
-    kept = list(np.flatnonzero(full))
-    left = list(np.flatnonzero(~full))
-    while left:
+) -> tuple[NDArray[np.int64], list[list[tuple[int, float]]]]:
+    """Rows to keep, of those at one place the first, and what shares it, such as two valences of an element."""
+    kept = {int(row): shares[row] for row in np.flatnonzero(full)}
+    left = np.flatnonzero(~full)
+    while len(left):
         offsets = positions[left] - positions[left[0]]
         offsets -= np.rint(offsets)
         here = np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE
-        sole_element(
-            [(elements[i], occupancies[i]) for i, same in zip(left, here, strict=True) if same], label
-        )
-        kept.append(left[0])
-        left = [i for i, same in zip(left, here, strict=True) if not same]
-    return np.sort(kept)
+        kept[int(left[0])] = [share for row in left[here] for share in shares[row]]
+        left = left[~here]
+    return np.array(sorted(kept)), [kept[row] for row in sorted(kept)]
 
 
 def _elements(block: Block) -> list[int]:
@@ -382,7 +395,10 @@ def _expand_and_check(
     atoms = _expand(sites, lattice, operations)
     images = np.bincount(atoms.sites, minlength=len(sites.numbers))
     _check_multiplicities(block, sites.rows, images, len(operations.rotations))
-    counts = Counter(sites.numbers[atoms.sites].tolist())
+    counts: dict[int, float] = {}
+    for shares, count in zip(sites.shares, images.tolist(), strict=True):
+        for number, amount in shares:
+            counts[number] = counts.get(number, 0.0) + count * amount
     _check_formula(block, counts)
     return atoms
 
@@ -489,13 +505,13 @@ def _stated_formula(block: Block) -> dict[int, float]:
     return {}
 
 
-def _check_formula(block: Block, counts: Counter[int]) -> None:
+def _check_formula(block: Block, counts: dict[int, float]) -> None:
     """Compare the atoms with the stated formula and Z, which show what a file leaves out."""
     amounts = _stated_formula(block)
     units = _stated_units(block)
-    atoms = formula_of(np.array(sorted(counts.elements())))
+    atoms = "".join(f"{SYMBOLS[number - 1]}{round(counts[number], 1):g}" for number in sorted(counts))
     if not amounts:
-        if units and any(count % units for count in counts.values()):
+        if units and any(abs(count / units - round(count / units)) > 0.1 for count in counts.values()):
             raise MalformedCifError(
                 f"its atoms are {atoms}, which is not a multiple of {units} formula units, its Z",
                 _CORRECT,
@@ -504,14 +520,14 @@ def _check_formula(block: Block, counts: Counter[int]) -> None:
     formula = " ".join(SYMBOLS[n - 1] + f"{amount:g}" * (amount != 1) for n, amount in amounts.items())
     total = sum(amounts.values())
     if not units:
-        multiples = [max(1, round(counts.total() / (total or 1)))]
+        multiples = [max(1, round(sum(counts.values()) / (total or 1)))]
     elif units > 1 and all(amount % units == 0 for amount in amounts.values()):
         multiples = [1, units]  # some write the formula of the cell
     else:
         multiples = [units]
     for multiple in multiples:
         if all(
-            abs(counts[number] - multiple * amounts.get(number, 0)) <= 0.5
+            abs(counts.get(number, 0) - multiple * amounts.get(number, 0)) <= 0.5
             for number in counts.keys() | amounts.keys()
         ):
             return

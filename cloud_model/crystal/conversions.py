@@ -17,7 +17,7 @@ from cloud_model.crystal.crystal import (
     no_volume,
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.occupancies import sole_element
+from cloud_model.crystal.occupancies import sole_element, sole_elements
 from cloud_model.errors import CrystalError, warn_user
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
@@ -88,11 +88,12 @@ def from_pymatgen(structure: Any, label: str = "") -> Crystal:
         As `Crystal` does.
     """
     name = label or ("" if structure.is_ordered else structure.formula)
-    numbers = [
-        _occupant([(species.symbol, amount) for species, amount in site.species.items()], name)
+    shares = [
+        _shares([(species.symbol, amount) for species, amount in site.species.items()], name)
         for site in structure
     ]
-    crystal = Crystal(structure.lattice.matrix, structure.frac_coords, np.array(numbers), label)
+    lattice, positions = structure.lattice.matrix, structure.frac_coords
+    crystal = Crystal(lattice, positions, sole_elements(lattice, positions, shares, name), label)
     _warn_unless_periodic(crystal, structure.lattice.pbc)
     return crystal
 
@@ -120,23 +121,24 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
             f"it is not a pymatgen Structure: {error!r}",
             "Pass what Structure.as_dict() gives.",
         ) from None
-    numbers = [_occupant(site, label or "dict") for site in shares]
-    return Crystal(lattice, positions, np.array(numbers, dtype=np.int64), label)
+    name = label or "dict"
+    numbers = sole_elements(lattice, positions, [_shares(site, name) for site in shares], name)
+    return Crystal(lattice, positions, numbers, label)
 
 
-def _occupant(shares: list[tuple[Any, float]], label: str) -> int:
-    """Atomic number of what fills a site of these symbols and occupancies."""
+def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, float]]:
+    """Atomic numbers and occupancies of a site by its symbols."""
     for symbol, _ in shares:
         if not isinstance(symbol, str) or symbol not in ATOMIC_NUMBERS:
             raise no_element(label, str(symbol))
-    return sole_element([(ATOMIC_NUMBERS[symbol], amount) for symbol, amount in shares], label)
+    return [(ATOMIC_NUMBERS[symbol], amount) for symbol, amount in shares]
 
 
 def _check_occupancies(atoms: Any, label: str) -> None:
     """Refuse partial occupancies that a reader of ASE noted, in ``info`` or as an array."""
     sites = atoms.info.get("occupancy")
     for site in sites.values() if isinstance(sites, dict) else ():
-        _occupant(list(site.items()), label)
+        sole_element(_shares(list(site.items()), label), label)
     for name in ("occupancy", "occupancies"):
         for amount in atoms.arrays.get(name, ()):
             sole_element([(0, float(amount))], label)

@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cloud_model.errors import CrystalError, DisorderedCrystalError
 
 TOLERANCE = 0.002
 """How far the occupancies of a site may add up to something else than one: 0.999 and 1.001 are rounded ones."""
+
+
+class DisorderedSites(NamedTuple):
+    """The sites of a cell, some of which are shared or partly empty.
+
+    Attributes
+    ----------
+    lattice : array of float (3, 3)
+        Lattice vectors in rows, in Angstrom.
+    positions : array of float (n, 3)
+        Fractional coordinates.
+    shares : list of dict
+        Atomic number -> occupancy, for each site.
+    """
+
+    lattice: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    shares: list[dict[int, float]]
+
+
+def sole_elements(
+    lattice: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    shares: Sequence[Iterable[tuple[int, float]]],
+    label: str,
+) -> NDArray[np.int64]:
+    """Return the element that fills each site; raises as `sole_element`, with all sites if they can be ordered."""
+    sites = [list(site) for site in shares]
+    try:
+        return np.array([sole_element(site, label) for site in sites], dtype=np.int64)
+    except DisorderedCrystalError:
+        amounts = [
+            {number: sum(a for n, a in site if n == number) for number, amount in site if amount}
+            for site in sites
+        ]
+        if not all(
+            sum(site.values()) <= 1 + TOLERANCE and min(site.values(), default=1) > 0 for site in amounts
+        ):
+            raise
+        raise disordered(label, DisorderedSites(lattice, positions, amounts)) from None
 
 
 def sole_element(shares: Iterable[tuple[int, float]], label: str) -> int:
@@ -39,14 +83,19 @@ def sole_element(shares: Iterable[tuple[int, float]], label: str) -> int:
     raise disordered(label)
 
 
-def disordered(label: str) -> DisorderedCrystalError:
-    """Return the error about a crystal with partial occupancies."""
-    return DisorderedCrystalError(
+def disordered(label: str, sites: DisorderedSites | None = None) -> DisorderedCrystalError:
+    """Return the error about a crystal with partial occupancies, which holds the sites if they can be ordered."""
+    option = (
+        "Predict it with order=10, or --order 10 on the command line, as the mean of ordered cells; or order"
+    )
+    error = DisorderedCrystalError(
         label,
         "some sites are partly occupied or shared by elements, which SCOPE cannot describe",
-        "Order it first, for example with OrderDisorderedStructureTransformation of "
+        f"{option if sites else 'Order'} it first, for example with OrderDisorderedStructureTransformation of "
         "pymatgen.transformations.standard_transformations.",
     )
+    error.sites = sites
+    return error
 
 
 def overfull(label: str, total: float) -> CrystalError:

@@ -1,0 +1,91 @@
+"""Disordered crystals become ordered cells of the same composition, the same ones every time."""
+
+from __future__ import annotations
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from cloud_model.crystal.cif import read_cif
+from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.ordering import COMPOSITION, ordered_cells
+from cloud_model.errors import CrystalError, DisorderedCrystalError
+
+
+def rock_salt(*cations):
+    """Rock salt with shared cation sites."""
+    return Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(4.2), [dict(cations), "O"], [[0, 0, 0], [0.5] * 3]
+    )
+
+
+def cells_of(structure, most=8):
+    with pytest.raises(DisorderedCrystalError, match=r"order=10.*--order 10") as caught:
+        from_object(structure)
+    return ordered_cells(caught.value.sites, most, "x")
+
+
+@pytest.mark.parametrize(
+    "cations", [[("Mg", 0.5), ("Fe", 0.5)], [("Fe", 0.95)], [("Na", 0.333), ("Mg", 0.333), ("Al", 0.334)]]
+)
+def test_the_composition_is_kept(cations):
+    structure = rock_salt(*cations)
+    cells = cells_of(structure)
+    assert 1 <= len(cells) <= 8
+    for cell in cells:
+        for element, share in structure.composition.fractional_composition.items():
+            found = (cell.numbers == element.Z).mean()
+            assert found == pytest.approx(share, abs=COMPOSITION)
+
+
+def test_the_same_cells_every_time():
+    first, second = (cells_of(rock_salt(("Mg", 0.75), ("Fe", 0.25))) for _ in range(2))
+    assert [cell.numbers.tolist() for cell in first] == [cell.numbers.tolist() for cell in second]
+
+
+def test_a_composition_of_many_digits_needs_too_large_a_cell():
+    many = [("Li", 0.07), ("Na", 0.11), ("K", 0.13), ("Rb", 0.17), ("Cs", 0.23), ("Ag", 0.29)]
+    structure = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(30), [dict(many)] * 3, [[0.1, 0.2, 0.3], [0.2, 0.3, 0.1], [0.05, 0.15, 0.4]]
+    )
+    with pytest.raises(CrystalError, match="no ordered cell of at most 120 sites"):
+        cells_of(structure)
+
+
+def test_sites_of_a_cif_are_expanded_first():
+    text = (
+        "data_x\n_cell_length_a 4.2\n_cell_length_b 4.2\n_cell_length_c 4.2\n_cell_angle_alpha 90\n"
+        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_space_group_name_H-M_alt 'F m -3 m'\nloop_\n_atom_site_label\n"
+        "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\n"
+        "Mg1 0 0 0 0.5\nFe1 0 0 0 0.5\nO1 .5 .5 .5 1\n"
+    )
+    with pytest.raises(DisorderedCrystalError) as caught:
+        read_cif(text)
+    assert {cell.formula for cell in ordered_cells(caught.value.sites, 3, "x")} == {"O4Mg2Fe2"}
+
+
+def test_alternatives_of_a_molecule_are_not_ordered():
+    text = (
+        "data_x\n_cell_length_a 4.2\n_cell_length_b 4.2\n_cell_length_c 4.2\n_cell_angle_alpha 90\n"
+        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_space_group_name_H-M_alt 'P 1'\nloop_\n_atom_site_label\n"
+        "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_disorder_group\n"
+        "Na1 0 0 0 .\nO1A .5 .5 .5 1\nO1B .5 .5 .6 2\n"
+    )
+    with pytest.raises(DisorderedCrystalError, match="Keep one group") as caught:
+        read_cif(text)
+    assert caught.value.sites is None
+
+
+def test_predictions_are_averaged_over_the_cells(tiny_model):
+    disordered = rock_salt(("Mg", 0.75), ("Fe", 0.25))
+    cells = cells_of(disordered, 4)
+    single = tiny_model.predict(cells, "band_gap")
+    row = tiny_model.predict([disordered, cells[0]], ["band_gap", "heat_capacity"], order=4)
+    assert row["error"].isna().all()
+    assert row["band_gap"][0] == pytest.approx(single["band_gap"].mean())
+    error = (single["band_gap_std"] ** 2).mean() + single["band_gap"].var(ddof=0)
+    assert row["band_gap_std"][0] == pytest.approx(error**0.5)
+    assert row["band_gap"][1] == pytest.approx(single["band_gap"][0])
+    assert len(row["ordered_cells"][0]) == len(cells)
+    assert row["ordered_cells"][1] is None
+    with pytest.raises(DisorderedCrystalError):
+        tiny_model.predict(disordered)
