@@ -163,6 +163,31 @@ def test_quotes_comments_and_text_fields():
     assert len(read_cif(text.replace("\n", "\r\n"))) == 8
 
 
+def labelled(label, formula=""):
+    """One atom with a label but no element."""
+    head = SALT[: SALT.index("_chemical_formula_sum")]
+    columns = "".join(f"_atom_site_{column}\n" for column in ("label", "fract_x", "fract_y", "fract_z"))
+    return f"{head}{formula}\nloop_\n{columns}{label} 0 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("label", "formula", "element"),
+    [("Na1", "", "Na"), ("O1W", "", "O"), ("OW", "", "O"), ("SiT1", "", "Si"), ("Ho1", "", "Ho"), ("HO1", "H", "H"),
+     ("CD1", "Cd", "Cd"), ("NH4", "N", "N"), ("OS1", "O", "O")],
+)  # fmt: skip
+def test_elements_by_labels(label, formula, element):
+    stated = f"_chemical_formula_sum {formula}" if formula else ""
+    assert read_cif(labelled(label, stated)).formula == f"{element}1"
+
+
+@pytest.mark.parametrize(
+    ("label", "choice"), [("HO1", "H or Ho"), ("CD1", "C or Cd"), ("NH4", "N or Nh"), ("OS1", "O or Os")]
+)
+def test_labels_of_two_readings_are_refused(label, choice):
+    with pytest.raises(CrystalError, match=f"may mean {choice}.*_atom_site_type_symbol"):
+        read_cif(labelled(label))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -21,7 +21,7 @@ from fault import Fault, Outcome
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from cloud_model.crystal.files import MAX_BYTES
-from cloud_model.errors import CrystalError, DisorderedCrystalError
+from cloud_model.errors import CloudWarning, CrystalError, DisorderedCrystalError
 
 SALT = bulk("NaCl", "rocksalt", 5.64, cubic=True)
 
@@ -199,6 +199,37 @@ FILES = [
     file("length.cif", cif(head=HEAD + "_cell_length_a 9\n"), "two different lengths a", CrystalError, "_length_a twice"),
     file("formula.cif", cif(head=HEAD + "_chemical_formula_sum 'Na Cl O'\n"), "formula of other atoms", CrystalError,
          "its formula is Na Cl O"),
+    # symmetry that a CIF leaves open
+    file("origin.cif", cif(group="_space_group_name_H-M_alt 'F d -3 m'", operations=()), "group of two origins",
+         CrystalError, "may be 'F d -3 m :1' or 'F d -3 m :2'"),
+    file("axes.cif", cif(head=cell(b="6.1", c="7.2"), group="_space_group_IT_number 62", operations=()),
+         "number of a group, whose axes are open", CrystalError, "may be 'P n m a' or .* settings in all fit"),
+    file("unequal.cif", cif(head=cell(b="6.1"), group="_space_group_name_H-M_alt 'F m -3 m'", operations=()),
+         "cell without the symmetry of the named group", CrystalError, "cell does not have the symmetry"),
+    file("suffix.cif", cif(group="_space_group_name_H-M_alt 'F m -3 m :2'", operations=()), "origin that a group does not have",
+         CrystalError, "does not exist, or not by this name"),
+    file("none.cif", cif(operations=()), "CIF without symmetry", CloudWarning, "are taken for all atoms"),
+    file("cubic.cif", cif(group="_symmetry_cell_setting cubic", operations=()), "CIF without symmetry of a cubic crystal",
+         CrystalError, "states no symmetry, but that its cell is cubic"),
+    file("z.cif", cif(head=HEAD + "_cell_formula_units_Z 4\n_chemical_formula_sum 'Na Cl'\n"), "Z of more atoms", CrystalError,
+         "its formula is 4 times, its Z, Na Cl"),
+    file("volume.cif", cif(head=HEAD + "_cell_volume 99\n"), "volume of another cell", CrystalError, "but it states 99"),
+    file("magnetic.cif", cif(group="_space_group_magn.name_BNS P1", operations=()), "magnetic group without operations",
+         CrystalError, "magnetic group without its operations"),
+    file("modulated.cif", cif(group="_cell_modulation_dimension 1"), "modulated structure", CrystalError, "modulated"),
+    file("twice.cif", cif(operations=("x,y,z",) * 300), "operation listed 300 times", None),
+    # sites of a CIF
+    file("placeholder.cif", cif() + b"data_b\nloop_\n_atom_site_label\n_atom_site_fract_x\n? ?\n", "block without coordinates", None),
+    file("dummy.cif", cif("Na1 Na 0 0 0 1\nCg1 C .5 .5 .5 dum\n").replace(b"occupancy", b"calc_flag"), "dummy site", None),
+    file("groups_of_disorder.cif", cif("Na1 Na 0 0 0 1\nNa2 Na .1 0 0 2\n").replace(b"occupancy", b"disorder_group"),
+         "alternative places of an atom", DisorderedCrystalError, "alternative places"),
+    file("label.cif", cif("HO1 ? 0 0 0 1\n"), "label HO1 without an element", CrystalError, "may mean H or Ho"),
+    file("valences.cif", cif("Fe1 Fe2+ 0 0 0 .5\nFe2 Fe3+ 0 0 0 .5\n"), "site of two valences of iron", None),
+    file("hydrogens.cif", cif("O1 O 0 0 0 2\n").replace(b"occupancy", b"attached_hydrogens"), "hydrogen without positions",
+         CrystalError, "hydrogen atoms have no positions"),
+    *(file(f"full{i}.cif", cif(f"Na1 Na 0 0 0 {word}\n"), f"occupancy {word}", None)
+      for i, word in enumerate(["0.999", "0.9999", "1.001"])),
+    file("overfull.cif", cif("Na1 Na 0 0 0 4\n"), "occupancy 4", CrystalError, "occupancy above 1, namely 4"),
     # numbers in a CIF
     *(file(f"length{i}.cif", cif(head=cell(a=word)), f"length {word}", CrystalError, reason)
       for i, (word, reason) in enumerate([("1e400", "longer than 1000"), ("nan", "not all its values"), ("0", "no cell"),

@@ -51,6 +51,9 @@ def test_scope(fault, tmp_path, monkeypatch):
     started = time.monotonic()
     if fault.outcome is None:
         assert Scope.from_crystal(path).n_atoms
+    elif not fault.fails:
+        with pytest.warns(fault.outcome, match=fault.words):
+            assert Scope.from_crystal(path).n_atoms
     else:
         with pytest.raises(CloudError, match=fault.words) as caught:
             Scope.from_crystal(path)
