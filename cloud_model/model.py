@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,9 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from cloud_model.bounded_cache import Memory
-from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
-from cloud_model.checkpoints.registry import resolve
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.occupancies import DisorderedSites
@@ -57,7 +56,6 @@ _POOLING: dict[str, Callable[[Predictor, TokenBatch], Tensor]] = {
     "atoms": lambda network, batch: atom_pool(network.hidden_states(batch), batch),
     "cls": lambda network, batch: network.hidden_states(batch)[:, 0],
 }
-_REMEMBERED = 8192  # SCOPE strings whose predictions, or embeddings, are kept
 
 # The threads of torch do not survive a fork; a child that waited for them would wait forever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
@@ -125,7 +123,6 @@ class CloudModel:
         self.name = checkpoint.config.name
         self.dialect = checkpoint.config.dialect
         self.symprec = checkpoint.config.symprec
-        self._remembered: Memory[tuple[str, str], NDArray[Any]] = Memory(_REMEMBERED)
 
     def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint, Precision]]:
         return type(self), (self.checkpoint, self.dtype)
@@ -163,9 +160,7 @@ class CloudModel:
         """
         if isinstance(name, CloudModel):
             return name
-        directory = resolve(name)
-        versions = (_version(directory / file) for file in (CONFIG, WEIGHTS, VOCABULARY))
-        return cls(_load(directory, *versions), dtype)
+        return cls(load_checkpoint(name), dtype)
 
     def save(self, directory: str | os.PathLike[str], card: str | None = None) -> None:
         """Write the checkpoint, for `from_pretrained`.
@@ -556,8 +551,8 @@ class CloudModel:
         width: int,
     ) -> NDArray[Any]:
         """One row a crystal; each distinct one goes through the network once and is remembered."""
-        keys = [(kind, crystal.text) for crystal in crystals]
-        rows = {key: row for key in keys if (row := self._remembered.get(key)) is not None}
+        keys = [(kind, self.dtype, crystal.text) for crystal in crystals]
+        rows = {key: row for key in keys if (row := self.checkpoint.cache.get(key)) is not None}
         new = {key: crystal.tokens for key, crystal in zip(keys, crystals, strict=True) if key not in rows}
         if new:
             with encoding_in(self.dtype):
@@ -567,7 +562,7 @@ class CloudModel:
                     self.name, "gives numbers that are not finite", "Use another checkpoint."
                 )
             rows |= zip(new, map(np.copy, computed), strict=True)
-            self._remembered.update({key: rows[key] for key in new})
+            self.checkpoint.cache.update({key: rows[key] for key in new})
         return np.array([rows[key] for key in keys]).reshape(len(keys), width)
 
     def _run_heads(self, tokens: Sequence[Tokens]) -> Array:
@@ -673,19 +668,6 @@ def _thermodynamics(
 
 def _expansion(found: _Outputs) -> UncertainExpansion:
     return UncertainExpansion(torch.from_numpy(found.expansion), torch.from_numpy(found.expansion_errors))
-
-
-@lru_cache(maxsize=8)
-def _load(directory: Path, *_: tuple[int, int] | None) -> Checkpoint:
-    """Read the checkpoint of a directory, once for each version of its files."""
-    return Checkpoint.load(directory)
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    if not path.is_file():
-        return None
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
 
 
 def _temperature_grid(values: ArrayLike) -> Array:

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from cloud_model import Scope
-from cloud_model.checkpoints.checkpoint import CARD, Checkpoint
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.files import CARD
 from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import EXPANSION, ExpansionHead, property_features
 from cloud_model.network.predictor import Predictor, run_heads

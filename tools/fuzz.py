@@ -20,7 +20,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["cloud_model"]):
-    from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
+    from cloud_model.checkpoints.checkpoint import Checkpoint
+    from cloud_model.checkpoints.files import CONFIG, VOCABULARY, WEIGHTS
     from cloud_model.checkpoints.registry import resolve
     from cloud_model.crystal.elements import SYMBOLS
     from cloud_model.crystal.files import read_crystals

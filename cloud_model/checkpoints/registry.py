@@ -10,6 +10,7 @@ name of the checkpoint, its value a package whose folder is the checkpoint direc
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,7 @@ def available() -> dict[str, Path]:
 
     A `CloudWarning` tells of packages that promise a checkpoint and do not have it.
     """
-    found = _bundled()
+    found = dict(_bundled())
     for point in entry_points(group=GROUP):
         try:
             found.setdefault(point.name, _directory(point))
@@ -44,6 +45,7 @@ def available() -> dict[str, Path]:
     return found
 
 
+@cache
 def _bundled() -> dict[str, Path]:
     return {config.parent.name: config.parent for config in sorted(_BUNDLED.glob("*/config.json"))}
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.bounded_cache import Memory
+from cloud_model.bounded_cache import BoundedCache
 from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
@@ -39,7 +39,7 @@ SAME_PLACE = 0.1
 CONFINED = 256
 """Atoms from which a search is done in a process of its own, which can be ended."""
 
-FOUND: Memory[tuple[bytes, float, str], Symmetry] = Memory(4096)
+FOUND: BoundedCache[tuple[bytes, float, str], Symmetry] = BoundedCache(4096)
 """Results of the latest searches, by geometry, tolerance and name. Clear it to time a search."""
 
 # operations that a supercell does not share with its primitive cell, which SCOPE does not use

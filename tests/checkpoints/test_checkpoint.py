@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cloud_model import CloudModel
-from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS, Checkpoint
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.files import CONFIG, VOCABULARY, WEIGHTS
 from cloud_model.checkpoints.registry import available, resolve
 from cloud_model.errors import CheckpointError, ScopeError
 

@@ -18,7 +18,7 @@ from hostile_files import Payload
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cloud_model.checkpoints.checkpoint import CONFIG, VOCABULARY, WEIGHTS
+from cloud_model.checkpoints.files import CONFIG, VOCABULARY, WEIGHTS
 from cloud_model.errors import CheckpointError
 
 EMBEDDINGS = "0.encoder.embeddings.word_embeddings.weight"

@@ -21,7 +21,7 @@ from hostile_files import EXECUTED
 
 from cloud_model import CloudModel
 from cloud_model.checkpoints import registry
-from cloud_model.checkpoints.checkpoint import VOCABULARY, WEIGHTS
+from cloud_model.checkpoints.files import VOCABULARY, WEIGHTS
 from cloud_model.cli import cloud
 from cloud_model.errors import CheckpointError, OutputError, ScopeError
 from cloud_plugins import CloudCalculator, CloudEmbedder, CloudFeaturizer

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from strategies import crystals, damaged, scopes
 
 from cloud_model import Scope
-from cloud_model.checkpoints.checkpoint import CONFIG, Checkpoint
+from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.files import CONFIG
 from cloud_model.checkpoints.records import from_record
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.elements import SYMBOLS

@@ -1,4 +1,4 @@
-"""Memories are bounded, forget the oldest, and change no result."""
+"""Caches are bounded, forget what was not used longest, and change no result."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import numpy as np
 from ase.build import bulk
 
 from cloud_model import CloudModel
-from cloud_model.bounded_cache import Memory
+from cloud_model.bounded_cache import BoundedCache
 
 
 def test_the_oldest_entries_are_forgotten():
-    memory = Memory(3)
+    memory = BoundedCache(3)
     memory.update({key: str(key) for key in range(5)})
     memory[3] = "three"
     assert dict(memory) == {2: "2", 3: "three", 4: "4"}
+    memory.get(2)
+    memory[5] = "5"
+    assert 2 in memory
+    assert len(memory) == 3
 
 
 def test_threads_may_share_a_memory():
-    memory = Memory(10)
+    memory = BoundedCache(10)
 
     def write(start: int) -> None:
         for key in range(start, start + 5000):
