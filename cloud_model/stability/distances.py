@@ -63,8 +63,8 @@ def stability(
         As `CloudModel.predict` takes them. Nothing is relaxed, and SCOPE strings will do, of the dialect ``sites``.
     references : References, str or path-like, optional
         Phases that crystals may fall apart into, or a CSV file of them (see `References.load`); their energies are
-        taken as they are. Left out, the phases on the hull of the Materials Project of 2018, with the energies
-        that the model predicts for them, so that part of its errors cancels.
+        taken as they are. Left out, the phases on the hull of the Materials Project of 2018, with the energies that
+        were published.
     temperature : float, optional
         Add the vibrations of all phases at this temperature, K. Left out, energies are those of density functional
         theory at rest: no temperature, no zero-point energy.
@@ -147,8 +147,6 @@ def competing_phases(
     known = references or References.load()
     systems = {frozenset(parse_formula(scope.formula)) for scope in described}
     found = known.select(sorted({row for system in systems for row in known.rows(system)}))
-    if references is None:
-        found = found.predicted(model)
     if temperature is not None:
         found = found.at_temperature(model, temperature, {scope.formula: str(scope) for scope in described})
     return found

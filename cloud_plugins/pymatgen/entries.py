@@ -54,7 +54,7 @@ def stability(
         Phases that crystals may fall apart into: a phase diagram or the entries of one, with the energies of PBE and
         PBE+U and the corrections of the Materials Project; a CSV file with the columns ``formula`` and
         ``formation_energy_per_atom``; or `cloud_model.stability.references.References`, whose ``join`` adds phases to
-        others. Left out, those of the Materials Project of 2018 that ship, with predicted energies.
+        others. Left out, those of the Materials Project of 2018 that ship, with the energies that were published.
     temperature : float, optional
         Add the vibrations of all phases at this temperature, K.
     model : str, path-like or CloudModel, optional
@@ -143,8 +143,7 @@ def phase_diagram(
         A chemical system, ``"Li-Mn-O"`` or ``["Li", "Mn", "O"]``; or entries. Those of `predicted_entries` join the
         references of their elements; those of one's own replace the references.
     references : PhaseDiagram, list of entries, References, str or path-like, optional
-        As for `stability`. Left out, the phases that ship: with the energies that they were published with for a
-        chemical system, with predicted ones beside predicted entries.
+        As for `stability`. Left out, the phases that ship.
     temperature : float, optional
         Add the vibrations of the references at this temperature, K.
     model : str, path-like or CloudModel, optional
@@ -182,8 +181,6 @@ def phase_diagram(
     phases = References.load() if source is None else references_from(source)
     predicted = [entry for entry in entries if _is_predicted(entry)]
     phases = phases.within(elements or {str(element) for entry in entries for element in entry.composition})
-    if predicted and source is None:
-        phases = phases.predicted(CloudModel.from_pretrained(model))
     if temperature is not None:
         phases = phases.at_temperature(CloudModel.from_pretrained(model), checked_temperature(temperature))
     return PhaseDiagram([*reference_entries(phases), *predicted])
