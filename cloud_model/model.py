@@ -18,6 +18,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
+from cloud_model.crystal.files import all_crystals
 from cloud_model.crystal.occupancies import DisorderedSites
 from cloud_model.crystal.ordering import ordered_cells
 from cloud_model.errors import (
@@ -281,6 +282,7 @@ class CloudModel:
         """
         import pandas as pd
 
+        crystals = all_crystals(crystals)
         columns: dict[str, Any] = {
             **self.predict_arrays(crystals, properties, temperature, errors, interval, order)
         }
@@ -313,7 +315,7 @@ class CloudModel:
         temperature = checked_temperature(temperature)
         if type(order) is not int or order < 0:
             raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
-        good, failures = self._read_in_order(crystals, errors, order)
+        good, failures = self._read_in_order(all_crystals(crystals), errors, order)
         total = len(good) + len(failures)
         cells = [cell for group in good.values() for cell in group]
         columns: dict[str, NDArray[Any]] = self._columns(cells, names, temperature, interval)
@@ -364,7 +366,7 @@ class CloudModel:
         """
         if not isinstance(pooling, str) or pooling not in _POOLING:
             raise ArgumentError(f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(_POOLING)}.")
-        good, failures = self._read(crystals, errors)
+        good, failures = self._read(all_crystals(crystals), errors)
         width = self.embedding_width(pooling)
         embeddings = np.full((len(good) + len(failures), width), np.nan, dtype=np.float32)
         if good:

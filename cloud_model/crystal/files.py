@@ -274,6 +274,20 @@ def _only_of(document: dict[str, Any]) -> Crystal:
     return found[0]("dict")
 
 
+def all_crystals(crystals: Any) -> Any:
+    """The crystals of a file or a text as a Series, called ``file@index``, if it holds several; else what is given."""
+    if not is_source(crystals) or (isinstance(crystals, str) and crystals.count("|") == 2):
+        return crystals
+    found = list(read_crystals(crystals))
+    if len(found) < 2:
+        return found[0][1] if hasattr(crystals, "read") else crystals
+
+    import pandas as pd
+
+    names, values = zip(*found, strict=True)
+    return pd.Series(values, index=names, dtype=object)
+
+
 def is_source(crystal: Any) -> bool:
     """Whether this is a file or a text rather than an object."""
     return isinstance(crystal, str | bytes | bytearray | os.PathLike) or hasattr(crystal, "read")

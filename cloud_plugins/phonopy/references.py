@@ -156,7 +156,9 @@ def load_phonopy(file: Path) -> Phonopy:
     except Exception as error:  # phonopy's parsers raise whatever they meet
         raise PhononError(
             str(file),
-            f"phonopy cannot read it ({error})",
+            "a file of forces beside it is cut short"
+            if isinstance(error, RecursionError)  # which phonopy's readers run into at the end of a file
+            else f"phonopy cannot read it ({error})",
             "Give a phonopy.yaml or phonopy_params.yaml, or a calculator for a structure file.",
         ) from error
     if phonon.force_constants is None:
@@ -174,10 +176,21 @@ def check_tags(file: Path) -> None:
         content = read_bytes(file, str(file))
     except CrystalError as error:
         raise PhononError(str(file), error.reason, error.remedy) from None
-    if b"!" in content:
+    if b"!" in content and _has_tags(content):
         raise PhononError(
             str(file), "holds a YAML tag, which could run a command", "Write it again with phonopy."
         )
+
+
+def _has_tags(content: bytes) -> bool:
+    """Whether there is a tag, and not just an exclamation mark in a comment or a text."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return any(isinstance(token, yaml.TagToken) for token in yaml.scan(content, Loader=loader))
+    except yaml.YAMLError:  # phonopy would read it to where it breaks
+        return True
 
 
 def _from_arrays(*arrays: Any) -> Reference:

@@ -168,3 +168,19 @@ def test_warnings_point_to_the_line_of_the_user(tiny_model, crystals):
     with pytest.warns(CloudWarning) as caught:
         tiny_model.predict(crystals, "band_gap")
     assert {Path(warning.filename).name for warning in caught} == {"test_model.py"}
+
+
+def test_all_crystals_of_a_file(tiny_model, tmp_path):
+    from ase.io import write
+
+    path = str(tmp_path / "run.extxyz")
+    write(path, [bulk("NaCl", "rocksalt", a=5.64), bulk("Cu")])
+    frame = tiny_model.predict(path, "band_gap")
+    assert frame.index.tolist() == [f"{path}@0", f"{path}@1"]
+    single = tiny_model.predict(f"{path}@1", "band_gap")["band_gap"].tolist()
+    assert single == pytest.approx([frame["band_gap"].iloc[1]])
+    assert tiny_model.embed(path).shape == (2, tiny_model.embedding_size)
+    with pytest.raises(CrystalError, match="holds 2 crystals"):
+        tiny_model.thermodynamics(path, [300])
+    with pytest.warns(CloudWarning, match=r"holds 2 crystals.*@0"):
+        assert tiny_model.predict([path], "band_gap")["band_gap"].isna().all()

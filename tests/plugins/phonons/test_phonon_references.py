@@ -185,3 +185,15 @@ def test_saved_forces_survive_a_copy(saved, tmp_path_factory, model, expected):
     target = tmp_path_factory.mktemp("copy") / "folder"
     shutil.copytree(saved, target)
     np.testing.assert_allclose(harmonic(target, model), expected, rtol=1e-6)
+
+
+def test_exclamation_marks_are_no_tags(tmp_path):
+    from cloud_plugins.phonopy.references import check_tags
+
+    path = tmp_path / "phonopy.yaml"
+    path.write_text("# made by hand!\ntitle: 'now!'\nnumbers: [1, 2]\n")
+    check_tags(path)
+    for text in ("run: !!python/object/apply:os.system [true]\n", "run: !mine [1]\n", "run: [!"):
+        path.write_text(text)
+        with pytest.raises(PhononError, match="holds a YAML tag"):
+            check_tags(path)
