@@ -80,6 +80,9 @@ def print_crystals(screen: Console, rows: Sequence[Row], properties: Mapping[str
 
 
 def _label(row: Row) -> str:
+    if row["formula"] is None:
+        cells = len(row["ordered_cells"])
+        return f"{row['input']}: disordered, mean of {cells} ordered cell{'s' * (cells != 1)}"
     atoms = f", {row['n_atoms']} atom{'s' * (row['n_atoms'] != 1)} in the cell" if row["n_atoms"] else ""
     group = f"{space_group_symbol(row['space_group'])} ({row['space_group']})"
     return f"{row['input']}: {row['formula']}, {group}{atoms}"
@@ -89,8 +92,8 @@ def _identity(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Columns that say what was read."""
     return {
         "crystal": ["SCOPE string" if "|" in row["input"] else Path(row["input"]).name for row in rows],
-        "formula": [row["formula"] for row in rows],
-        "group": [space_group_symbol(row["space_group"]) for row in rows],
+        "formula": [row["formula"] or "disordered" for row in rows],
+        "group": [space_group_symbol(row["space_group"]) if row["space_group"] else "" for row in rows],
         "atoms": ["" if row["n_atoms"] is None else str(row["n_atoms"]) for row in rows],
     }
 

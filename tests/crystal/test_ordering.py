@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 from pymatgen.core import Lattice, Structure
 
+from cloud_model.cli import cloud
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.ordering import COMPOSITION, ordered_cells
@@ -89,3 +91,16 @@ def test_predictions_are_averaged_over_the_cells(tiny_model):
     assert row["ordered_cells"][1] is None
     with pytest.raises(DisorderedCrystalError):
         tiny_model.predict(disordered)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--format", "json"], ["--format", "csv"], ["good.cif"]])
+def test_command_line(arguments, tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rock_salt(("Mg", 0.75), ("Fe", 0.25)).to(filename="solid_solution.cif")
+    rock_salt(("Mg", 1)).to(filename="good.cif")
+    command = ["predict", "solid_solution.cif", *arguments, "-p", "band_gap", "--model", str(tiny_checkpoint)]
+    ordered = CliRunner().invoke(cloud, [*command, "--order", "3"], catch_exceptions=False)
+    assert ordered.exit_code == 0, ordered.output
+    assert "solid_solution.cif" in ordered.output
+    refused = CliRunner().invoke(cloud, command, catch_exceptions=False)
+    assert "--order 10" in refused.output + refused.stderr
