@@ -168,7 +168,7 @@ def _parallel(
         lost += (KilledWorker,)
         workers = os.cpu_count() if sharding.jobs < 0 else sharding.jobs
         local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-        stack.enter_context(Client(sharding.scheduler, **({} if sharding.scheduler else local)))  # type: ignore[no-untyped-call]
+        stack.enter_context(Client(sharding.scheduler, **({} if sharding.scheduler else local)))
         jobs = -1
     elif sharding.backend == "ray":
         try:
