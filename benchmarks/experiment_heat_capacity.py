@@ -263,7 +263,7 @@ def worst(rows: pd.DataFrame) -> list[dict[str, object]]:
             "name": names[table],
             "bias": row.bias,
             "mae": row.mae,
-            "reason": REASONS.get(table, ""),
+            "reason": REASONS.get(table, "no reason known"),
         }
         for table, row in off.sort_values("mae", ascending=False).head(10).iterrows()
     ]
