@@ -8,7 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.outputs import Properties, all_outputs
 
@@ -17,7 +17,6 @@ from cloud_model.errors import ArgumentError, VocabularyError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from ase import Atoms
     from ase.thermochemistry import CrystalThermo
     from numpy.typing import ArrayLike
 
@@ -91,7 +90,8 @@ class CloudCalculator(Calculator):
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        copies = {name: type(state[name])(state[name]) for name in ("parameters", "results", "_applied")}
+        vars(self).update(state | copies)
         self._lock = RLock()
 
     def _get_name(self) -> str:
@@ -136,7 +136,15 @@ class CloudCalculator(Calculator):
                 self.implemented_properties.append("out_of_domain")  # 1.0 if so
             self.reset()
         changed: dict[str, Any] = super().set(**kwargs)
+        self._applied = dict(self.parameters)
         return changed
+
+    def _apply_parameters(self) -> None:
+        """Take over what was written into ``parameters`` without `set`, so that no result outlives its parameters."""
+        changed = {name: value for name, value in self.parameters.items() if self._applied.get(name) != value}
+        if changed:
+            self.set(**changed)
+            self.reset()
 
     def todict(self, skip_default: bool = False) -> dict[str, Any]:
         """Parameters for the record; the defaults too, as they may change with the version."""
@@ -175,6 +183,7 @@ class CloudCalculator(Calculator):
                 "lattice constants, so the energy has no derivatives. Relax with an interatomic potential."
             )
         with self._lock:
+            self._apply_parameters()
             return super().get_property(name, atoms, allow_calculation)
 
     def calculate(
@@ -198,13 +207,13 @@ class CloudCalculator(Calculator):
         """Those results that ASE has a name for; it refuses the others."""
         return Properties({name: value for name, value in self.results.items() if name in all_outputs})
 
-    def predict_many(self, images: Iterable[Atoms]) -> pd.DataFrame:
+    def predict_many(self, images: Atoms | Iterable[Atoms]) -> pd.DataFrame:
         """Results for many crystals at once, much faster than one by one.
 
         Parameters
         ----------
-        images : iterable of Atoms
-            The crystals; calculators attached to them are left alone.
+        images : Atoms or iterable of Atoms
+            One crystal or several; calculators attached to them are left alone.
 
         Returns
         -------
@@ -212,7 +221,8 @@ class CloudCalculator(Calculator):
             One row a crystal: the columns of `CloudModel.predict`, among them ``error``, which says why a row
             holds NaN, and ``energy`` and ``energy_std`` in eV for the cell.
         """
-        crystals = list(images)
+        crystals = [images] if isinstance(images, Atoms) else list(images)
+        self._apply_parameters()
         frame = self.model.predict(crystals, temperature=self.parameters["temperature"])
         return frame.assign(**_energy(frame, [len(atoms) for atoms in crystals]))
 

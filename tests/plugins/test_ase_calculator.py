@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -164,3 +166,25 @@ def test_crystal_thermo_has_the_functions_of_the_mixture(tiny_model):
     assert found == pytest.approx(joules * curve.vibrational_internal_energy[0], rel=2e-3)
     found = thermo.get_entropy(300.0, verbose=False)
     assert found == pytest.approx(joules * curve.vibrational_entropy[0], rel=2e-3)
+
+
+def test_values_and_parameters_belong_together(tiny_model):
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    cold = CloudCalculator(tiny_model, temperature=50).write_results(salt.copy())
+    warm = CloudCalculator(tiny_model, temperature=300)
+    expected = warm.write_results(salt.copy())
+    copied = copy.copy(warm)
+    copied.set(temperature=50)
+    assert copied.write_results(salt.copy()) == cold
+    assert warm.write_results(salt.copy()) == expected
+    warm.parameters["temperature"] = 50
+    assert warm.write_results(salt.copy()) == cold
+    warm.parameters["temperature"] = -1
+    with pytest.raises(ArgumentError, match="temperature"):
+        warm.write_results(salt.copy())
+
+
+def test_one_crystal_is_a_table_of_one_row(tiny_model):
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    calculator = CloudCalculator(tiny_model)
+    assert calculator.predict_many(salt).equals(calculator.predict_many([salt]))
