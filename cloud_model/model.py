@@ -526,13 +526,16 @@ class CloudModel:
     def _bounds(self, name: str, value: Array, error: Array, interval: float) -> tuple[Array, Array]:
         """Bounds of the interval that holds this share of the crystals."""
         config = self.checkpoint.config
-        factor = interval_factor(config.intervals.get(_calibrated(name), {}), interval)
+        both = config.intervals.get(_calibrated(name), {})
+        below, above = (
+            interval_factor(config.intervals.get(f"{name}_{end}", both), interval) for end in ("low", "high")
+        )
         if name in config.targets:
-            return config.targets[name].interval(value, error, factor)
-        low = value - factor * error
+            return config.targets[name].interval(value, error, below, above)
+        low = value - below * error
         if "heat_capacity" in name or "entropy" in name:
             low = np.maximum(low, 0.0)
-        return low, value + factor * error
+        return low, value + above * error
 
     def _spectra(self, crystals: Sequence[_Described]) -> Spectra:
         return _spectra(self._outputs(crystals))

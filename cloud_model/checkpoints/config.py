@@ -38,7 +38,8 @@ class CheckpointConfig:
     domain : bool
         Whether the networks know how far a crystal is from their training crystals.
     intervals : dict of str to dict
-        Property -> coverage -> half-width of the prediction interval in standard errors; that of
+        Property -> coverage -> half-width of the prediction interval in standard errors, or apart for both sides as
+        ``<property>_low`` and ``<property>_high``; that of
         ``heat_capacity_per_atom`` is for all of the harmonic crystal, that of ``isobaric_heat_capacity_per_atom`` for
         all at constant pressure.
     expansion : bool

@@ -123,18 +123,19 @@ class ScalarTarget:
             error = np.log(10) * value * error
         return self._possible(value), error
 
-    def interval(self, value: Array, error: Array, factor: float) -> tuple[Array, Array]:
-        """Bounds so many standard errors below and above physical values; under a logarithm it is a ratio."""
+    def interval(self, value: Array, error: Array, below: float, above: float) -> tuple[Array, Array]:
+        """Bounds so many standard errors below and above physical values; under a logarithm they are ratios."""
         if self.transform == "log10":
-            ratio = np.exp(factor * error / value)
-            return self._possible(value / ratio), self._possible(value * ratio)
-        return self._possible(value - factor * error), self._possible(value + factor * error)
+            low, high = value * np.exp(-below * error / value), value * np.exp(above * error / value)
+        else:
+            low, high = value - below * error, value + above * error
+        return self._possible(low), self._possible(high)
 
     def standardised(self, label: Array, value: Array, error: Array) -> Array:
-        """Size of residuals in standard errors, those for which `interval` has the label as a bound."""
+        """Residuals in standard errors, positive above the value, for which `interval` has the label as a bound."""
         if self.transform == "log10":
-            return np.abs(np.log(label / value)) * value / error
-        return np.abs(label - value) / error
+            return np.log(label / value) * value / error
+        return (label - value) / error
 
     def _possible(self, value: Array) -> Array:
         if self.minimum is None and self.maximum is None:

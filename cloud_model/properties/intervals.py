@@ -26,23 +26,26 @@ def growth_factor(growth: float, distance: Array | float) -> Array:
     return np.exp(growth * np.minimum(distance, FARTHEST))
 
 
-def interval_factors(ratios: Array) -> dict[str, float]:
+def interval_factors(ratios: Array, share: float = 1.0) -> dict[str, float]:
     """Half-widths of intervals in standard errors.
 
     Parameters
     ----------
     ratios : ndarray, shape (n,)
-        Absolute residuals over their standard errors, of crystals not trained on; NaN where there is no label.
+        Absolute residuals over their standard errors, of crystals not trained on; NaN where there is no label. For a
+        bound of its own, residuals with the sign that is positive beyond it.
+    share : float
+        Of the labels that the interval misses, how many may lie beyond this bound.
 
     Returns
     -------
     dict of str to float
-        Coverage -> factor. Of n residuals it is the one of rank ``ceil((n + 1) * coverage)``, so that small samples
-        promise no more than they can; coverages for which n is too small are left out.
+        Coverage -> factor. Of n residuals it is the one of rank ``ceil((n + 1) * (1 - share * (1 - coverage)))``, so
+        that small samples promise no more than they can; coverages for which n is too small are left out.
     """
     known = np.sort(ratios[~np.isnan(ratios)])
-    ranks = {coverage: int(np.ceil((len(known) + 1) * coverage)) for coverage in COVERAGES}
-    return {f"{c:g}": float(known[rank - 1]) for c, rank in ranks.items() if rank <= len(known)}
+    ranks = {c: int(np.ceil((len(known) + 1) * (1 - share * (1 - c)))) for c in COVERAGES}
+    return {f"{c:g}": max(0.0, float(known[rank - 1])) for c, rank in ranks.items() if rank <= len(known)}
 
 
 def interval_factor(factors: Mapping[str, float], coverage: float) -> float:

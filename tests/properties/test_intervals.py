@@ -34,6 +34,25 @@ def test_coverage_holds_whatever_the_distribution(draw, coverage):
     assert (fresh <= interval_factor(factors, coverage)).mean() == pytest.approx(coverage, abs=0.03)
 
 
+def test_bounds_may_be_apart():
+    rng = np.random.default_rng(0)
+    residuals, fresh = rng.exponential(size=(2, 20000)) - 0.5  # nothing is far below
+    below, above = interval_factors(-residuals, 0.6), interval_factors(residuals, 0.4)
+    low, high = interval_factor(below, 0.9), interval_factor(above, 0.9)
+    assert (fresh < -low).mean() == pytest.approx(0.06, abs=0.01)
+    assert (fresh > high).mean() == pytest.approx(0.04, abs=0.01)
+
+
+def test_the_sides_of_an_interval_may_be_calibrated_apart(tiny_model):
+    name = "formation_energy_per_atom"
+    intervals = {f"{name}_low": {"0.95": 1.0}, f"{name}_high": {"0.95": 3.0}}
+    checkpoint = tiny_model.checkpoint
+    model = CloudModel(replace(checkpoint, config=replace(checkpoint.config, intervals=intervals)))
+    plain, bounds = model.predict(SALT, name).iloc[0], model.predict(SALT, name, interval=0.95).iloc[0]
+    assert bounds[f"{name}_low"] == pytest.approx(plain[name] - plain[f"{name}_std"])
+    assert bounds[f"{name}_high"] == pytest.approx(plain[name] + 3 * plain[f"{name}_std"])
+
+
 def test_small_samples_promise_no_more_than_they_can():
     factors = interval_factors(np.append(np.arange(1.0, 20.0), np.nan))
     assert factors["0.95"] == 19.0
@@ -77,14 +96,14 @@ def test_wider_intervals_hold_narrower_ones(model):
 def test_under_a_logarithm_bounds_are_ratios():
     target = ScalarTarget(transform="log10", location=2.0, scale=0.5)
     value, error = target.physical(np.array([0.0]), np.array([0.2]))
-    low, high = target.interval(value, error, 2.0)
+    low, high = target.interval(value, error, 2.0, 2.0)
     assert (high / value).item() == pytest.approx(10**0.2)
     assert (value / low).item() == pytest.approx(10**0.2)
 
 
 def test_bounds_are_possible():
     gap = ScalarTarget(transform="identity", location=0.0, scale=1.0, minimum=0.0)
-    assert gap.interval(np.array([0.1]), np.array([1.0]), 2.0) == (np.array([0.0]), np.array([2.1]))
+    assert gap.interval(np.array([0.1]), np.array([1.0]), 2.0, 2.0) == (np.array([0.0]), np.array([2.1]))
 
 
 def test_probabilities():
@@ -92,7 +111,7 @@ def test_probabilities():
     value, error = target.physical(np.array([-800.0, 0.0, 800.0]), np.ones(3))
     assert value == pytest.approx([0, 0.5, 1])
     assert error == pytest.approx([0, 0.5, 0])
-    low, high = target.interval(value, error, 3.0)
+    low, high = target.interval(value, error, 3.0, 3.0)
     assert low.min() >= 0
     assert high.max() <= 1
 
