@@ -200,7 +200,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
     >>> from cloud_plugins import CloudFeaturizer
     >>> frame = pd.DataFrame({"crystal": [bulk("Cu"), bulk("NaCl", "rocksalt", a=5.64)]})
     >>> CloudFeaturizer().featurize_dataframe(frame, pbar=False).columns[1]
-    'cloud-mini mean 0'
+    'cloud-mini layers 0'
     """
 
     def __init__(

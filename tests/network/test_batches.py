@@ -45,7 +45,10 @@ def test_predictions_and_embeddings_do_not_depend_on_the_batch(crystals, threads
             for name, values in columns.items():
                 if name != "error":
                     expected = [predicted[row][name][0] for row in rows]
-                    np.testing.assert_allclose(values, expected, rtol=tolerance, err_msg=name)
+                    rounding = (
+                        1e-14 if name.startswith("isobaric") else 0
+                    )  # vector and scalar loops of one function
+                    np.testing.assert_allclose(values, expected, max(tolerance, rounding), err_msg=name)
             embeddings = together.embed([crystals[row] for row in rows])
             np.testing.assert_allclose(embeddings, embedded[rows], rtol=10 * tolerance, atol=tolerance)
     finally:
