@@ -253,12 +253,15 @@ def _solve(here: Equilibrium) -> Equilibrium:
     """
     lower = here.strain - here.P / here.expansion.bulk_modulus[..., None]
     upper = 4 * (here._work - here.slope) / here._cold_stiffness
+    found = torch.zeros_like(here.strain, dtype=torch.bool)
     for _ in range(_STEPS):
         slope, x = here.slope, here.strain
         lower, upper = torch.where(slope < 0, x, lower), torch.where(slope < 0, upper, x)
         step = x - slope / here.stiffness
         new = torch.where((step >= lower) & (step <= upper), step, (lower + upper) / 2)
+        new = torch.where(found, x, new)
         here = Equilibrium(here.spectra, here.expansion, here.T, here.P, new)
-        if bool(((new - x).abs() <= 4 * torch.finfo(x.dtype).eps * (1 + x.abs())).all()):
+        found = (new - x).abs() <= 4 * torch.finfo(x.dtype).eps * (1 + x.abs())
+        if bool(found.all()):
             break
     return here
