@@ -167,7 +167,7 @@ def test_frames_out_of_transform(embedder, X):
     series = pd.Series(X, index=list("abcdefghijkl"))
     result = embedder.set_output(transform="pandas").fit_transform(series)
     assert list(result.columns) == list(embedder.get_feature_names_out())
-    assert result.columns[0] == "tiny mean 0"
+    assert result.columns[0] == "tiny layers 0"
     assert result.index.equals(series.index)
 
 
@@ -175,9 +175,9 @@ def test_composes(embedder, X, y):
     frame = pd.DataFrame({"crystal": X, "size": 8.0})
     for column in ("crystal", ["crystal"], 0, [0]):
         columns = ColumnTransformer([("cloud", embedder, column), ("size", "passthrough", ["size"])])
-        assert columns.fit_transform(frame).shape == (12, 65)
-    assert columns.get_feature_names_out()[[0, -1]].tolist() == ["cloud__tiny mean 0", "size__size"]
-    union = FeatureUnion([("mean", embedder), ("atoms", clone(embedder).set_params(pooling="atoms"))])
+        assert columns.fit_transform(frame).shape == (12, 3 * 64 + 1)
+    assert columns.get_feature_names_out()[[0, -1]].tolist() == ["cloud__tiny layers 0", "size__size"]
+    union = FeatureUnion([("layers", embedder), ("atoms", clone(embedder).set_params(pooling="atoms"))])
     pipeline = make_pipeline(union, Ridge(1e-3)).fit(X, y)
     assert pipeline.score(X, y) > 0.9
     assert pipeline.predict(X[:2]).shape == (2,)

@@ -267,7 +267,7 @@ def test_the_matbench_protocol_has_its_folds(table, tiny_checkpoint, tmp_path, m
 
     labelled = Checkpoint.load(tiny_checkpoint)
     encoder = Predictor(labelled.config.encoder, 0, 0)
-    unlabelled = replace(labelled.config, targets={}, properties={}, spectra=0, domain=False)
+    unlabelled = replace(labelled.config, targets={}, properties={}, spectra=0, domain=False, expansion=False)
     Checkpoint(unlabelled, labelled.tokenizer, [encoder]).save(tmp_path / "base", "")
     monkeypatch.setattr("cloud_model.training.evaluation.BASE", tmp_path / "base")
     columns = Columns(structure="scope", units={"stiffness": "GPa"})

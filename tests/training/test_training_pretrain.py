@@ -66,7 +66,7 @@ def test_one_command_makes_a_checkpoint(config, monkeypatch, tmp_path_factory):
     assert done.exit_code == 0
     output = config.parent / "tiny"
     model = CloudModel.from_pretrained(output)
-    assert model.embed(TEXTS[:3]).shape == (3, 16)
+    assert model.embed(TEXTS[:3]).shape == (3, 3 * 16)
     assert not model.properties
     assert len((output / "training" / "metrics.jsonl").read_text().splitlines()) == 2
     assert "128 SCOPE strings" in (output / "README.md").read_text()
