@@ -169,5 +169,5 @@ class ExpansionHead(nn.Module):
 
     def forward(self, features: Tensor) -> Prediction:
         """Natural logarithms of the fields of `Expansion` and their standard errors, both (batch, 5)."""
-        members = self.members(features)
-        return Prediction(members.mean(1), torch.sqrt(members.var(1) + self.uncertainty**2))
+        variance, mean = torch.var_mean(self.members(features), dim=1)
+        return Prediction(mean, torch.sqrt(variance + self.uncertainty**2))
