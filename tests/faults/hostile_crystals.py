@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import product
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
+from ase.io import write
 from fault import Fault
 from pymatgen.core import DummySpecies, Lattice, Species, Structure
 
@@ -86,6 +88,13 @@ def to_reference() -> str:
     return str(Scope.from_crystal(salt(), "reference"))
 
 
+def to_cif() -> bytes:
+    """Content of a file."""
+    file = BytesIO()
+    write(file, salt(), format="cif")
+    return file.getvalue()
+
+
 def strange_element() -> dict[str, object]:
     """A pymatgen dictionary with an element that cannot even be looked up."""
     content: dict[str, object] = Structure(CUBE, ["Na", "Cl"], CORNERS).as_dict()
@@ -142,11 +151,14 @@ CRYSTALS = [
     Fault("1,000 atoms", lambda _: bulk("NaCl", "rocksalt", 5.64, cubic=True).repeat(5), None),
     Fault("10,648 atoms without symmetry", lambda _: rattled(11), VocabularyError, "tokens where", slow=True),
     Fault("string longer than the context", lambda _: long_string(), VocabularyError, "tokens where this checkpoint"),
-    Fault("16,000 atoms", lambda _: bulk("Cu").repeat((25, 25, 26)), CrystalError, "has 16250 atoms"),
+    Fault("16,250 atoms", lambda _: bulk("Cu").repeat((25, 25, 26)), None),
+    Fault("21,952 atoms", lambda _: bulk("Cu").repeat(28), CrystalError, "has 21952 atoms, more than 20000"),
     Fault("nothing", lambda _: None, CrystalError, "not a crystal"),
     Fault("a number", lambda _: 5.0, CrystalError, "not a crystal"),
-    Fault("bytes", lambda _: b"NaCl", CrystalError, "not a crystal"),
-    Fault("another dictionary", lambda _: {"lattice": 5}, CrystalError, "not a pymatgen Structure"),
+    Fault("bytes of no format", lambda _: b"NaCl", CrystalError, "'NaCl': its format is none of those"),
+    Fault("bytes of a CIF", lambda _: to_cif(), None),
+    Fault("another dictionary", lambda _: {"lattice": 5}, CrystalError, "no crystal of pymatgen, ASE or OPTIMADE"),
+    Fault("dictionary of pymatgen", lambda _: Structure(CUBE, ["Na", "Cl"], CORNERS).as_dict(), None),
     Fault("dictionary with a list for an element", lambda _: strange_element(), CrystalError, "not an element"),
     Fault("SCOPE of two parts", lambda _: "1 | Na 1.0", CrystalError, "cannot be read"),
     Fault("SCOPE of no group", lambda _: "1 2 3 | 4a Na | Na 1.0", ScopeError, "not those of a space group"),

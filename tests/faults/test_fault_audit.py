@@ -52,7 +52,9 @@ PWO = """
 WATCH = """
 import json, sys, warnings
 warnings.simplefilter("ignore")
+from cloud_model.crystal import files
 from cloud_model.crystal.files import read_crystals
+files.CONFINED = sys.maxsize  # read all here, where it is watched
 warm, *paths = sys.argv[1:]
 for path in json.loads(warm):
     list(read_crystals(path))  # imports

@@ -18,6 +18,8 @@ from cloud_model import Scope
 from cloud_model.errors import CloudError
 
 TEXT = str(Scope.from_crystal(SALT, "sites"))
+TWO = "two.cif"
+"""File of two crystals: two results, an error only where one crystal is expected."""
 SECONDS = 60  # that no file may take, on any machine
 
 # the host libraries warn about much on their way to failure
@@ -77,16 +79,17 @@ def test_command_line(folder, tiny_checkpoint):
         path, fault = folder / name, faults[name]
         if os.path.isdir(path):  # noqa: PTH112
             continue
-        record = records.pop(shown(path.name))
-        assert bool(record["error"]) == fault.fails, fault.name
-        assert not fault.fails or shown(path.name)[:20] in run.stderr, fault.name
+        fails = fault.fails and name != TWO
+        for crystal in [f"{TWO}@0", f"{TWO}@1"] if name == TWO else [shown(name)]:
+            assert bool(records.pop(crystal)["error"]) == fails, fault.name
+        assert not fails or shown(name)[:20] in run.stderr, fault.name
     assert not records
     assert not (folder / EXECUTED).exists()
 
 
 @pytest.mark.parametrize("command", ["predict", "thermo", "scope", "embed"])
 @pytest.mark.parametrize(
-    "name", ["pipe.cif", "loop.cif", "missing.cif", "zero.cif", "billion.vasp", "two.cif", "pickle.cif"]
+    "name", ["pipe.cif", "loop.cif", "missing.cif", "zero.cif", "billion.vasp", "pickle.cif"]
 )
 def test_commands_end_with_the_reason(command, name, folder, tiny_checkpoint, tmp_path):
     from click.testing import CliRunner
@@ -99,6 +102,25 @@ def test_commands_end_with_the_reason(command, name, folder, tiny_checkpoint, tm
     assert result.exit_code == 1, result.output
     assert name in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("predict", 0, "two.cif@1"),
+        ("scope", 0, "two.cif@1"),
+        ("thermo", 2, "is several crystals; give one, such as"),
+    ],
+)
+def test_files_of_two_crystals(command, code, words, folder, tiny_checkpoint):
+    from click.testing import CliRunner
+
+    from cloud_model.cli import cloud as group
+
+    model = [] if command == "scope" else ["-m", str(tiny_checkpoint)]
+    result = CliRunner().invoke(group, [command, str(folder / TWO), *model])
+    assert result.exit_code == code, result.output
+    assert words in result.output
 
 
 @pytest.mark.parametrize("name", ["a[/b].cif", ":smile:.cif", "[bold]a.cif"])
@@ -134,8 +156,8 @@ def test_ingest(folder, tiny_checkpoint, tmp_path):
         unreadable = {row["id"] for row in csv.DictReader(file)}
     names = {path_of(fault): fault for fault in FILES}
     listed = {name: names[name] for name in os.listdir(folder) if not os.path.isdir(folder / name)}  # noqa: PTH112, PTH208
-    assert report["crystals"] == len(listed)
-    assert unreadable == {shown(name) for name, fault in listed.items() if fault.fails}
+    assert report["crystals"] == len(listed) + 1
+    assert unreadable == {shown(name) for name, fault in listed.items() if fault.fails and name != TWO}
     assert not (folder / EXECUTED).exists()
 
 
