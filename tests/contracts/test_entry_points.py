@@ -76,8 +76,8 @@ def test_checkpoint_of_another_package_serves_every_plugin(third_party, monkeypa
     from cloud_plugins import CloudCalculator, CloudEmbedder, CloudFeaturizer
 
     monkeypatch.syspath_prepend(third_party)
-    assert len(CloudFeaturizer("moon").featurize(rock_salts[0])) == 64
-    assert CloudEmbedder("moon").fit_transform(rock_salts).shape == (12, 64)
+    assert len(CloudFeaturizer("moon").featurize(rock_salts[0])) == 192
+    assert CloudEmbedder("moon").fit_transform(rock_salts).shape == (12, 192)
     assert np.isfinite(CloudCalculator("moon").get_property("band_gap", bulk("MgO", "rocksalt", a=4.2)))
 
 
