@@ -132,9 +132,9 @@ class CloudModel:
         return f"CloudModel({self.name!r}, dialect={self.dialect!r}, properties={list(self.properties)})"
 
     def _repr_html_(self) -> str:
-        from cloud_model.display.html import model_html
+        from cloud_model.display.html import render
 
-        return model_html(self)
+        return render("cloud_model.display", "model.html.j2", model=self)
 
     @classmethod
     def from_pretrained(

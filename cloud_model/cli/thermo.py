@@ -157,9 +157,7 @@ def _print_fit(
 
 
 def _save(curve: Thermodynamics, path: Path, title: str) -> None:
-    from cloud_model.display.plots import heat_capacity_figure
-
-    figure = heat_capacity_figure(curve, title=title)
+    figure = curve.plot(title)
     if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
         raise click.BadParameter(f"{path.suffix!r} is not a format of figures", param_hint="--plot")
     write_atomically(path, figure.savefig)

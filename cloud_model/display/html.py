@@ -1,12 +1,11 @@
-"""HTML of SCOPE strings, models and predictions, for notebooks and the page of ``cloud serve``."""
+"""The one renderer of HTML, for notebooks, reports and the page of ``cloud serve``, and the style of predictions."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cloud_model.display.numbers import uncertain
-from cloud_model.scope.explanation import explain, space_group_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,35 +14,31 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from pandas.io.formats.style import Styler
 
-    from cloud_model.model import CloudModel
-    from cloud_model.physics.thermodynamics import Thermodynamics
-    from cloud_model.properties.catalogue import PropertyInfo
-    from cloud_model.scope.string import Scope
+
+class HasUnit(Protocol):
+    """A property with a unit, as in ``model.properties``."""
+
+    @property
+    def unit(self) -> str:
+        """Empty for a number without unit."""
 
 
-def scope_html(scope: Scope) -> str:
-    """Write a SCOPE string with the meaning of each of its tokens."""
-    parts: dict[str, list[tuple[str, str]]] = {}
-    for part, tokens, meaning in explain(scope):
-        parts.setdefault(part, []).append((tokens, meaning))
-    return _render("scope.html.j2", scope=str(scope), parts=parts, name=space_group_name(scope.space_group))
+def render(package: str, template: str, **values: object) -> str:
+    """Write HTML from a template; values are escaped.
+
+    Parameters
+    ----------
+    package : str
+        Package whose folder ``templates`` holds the template.
+    template : str
+        Name of the file.
+    **values
+        What the template names.
+    """
+    return _environment(package).get_template(template).render(**values)
 
 
-def model_html(model: CloudModel) -> str:
-    """Write what a model predicts, in which unit, how well, and what it learned it from."""
-    return _render("model.html.j2", model=model)
-
-
-def thermodynamics_html(thermodynamics: Thermodynamics) -> str:
-    """Draw the heat capacity, above the Debye temperatures that it is made of."""
-    from cloud_model.display.plots import heat_capacity_figure, svg
-
-    spectra = sorted(zip(thermodynamics.debye_temperatures, thermodynamics.weights, strict=True))
-    figure = svg(heat_capacity_figure(thermodynamics))
-    return _render("thermodynamics.html.j2", thermodynamics=thermodynamics, spectra=spectra, figure=figure)
-
-
-def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, PropertyInfo]) -> Styler:
+def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, HasUnit]) -> Styler:
     """Format a table of `CloudModel.predict` for display: each value with its standard error and unit.
 
     Parameters
@@ -78,14 +73,7 @@ def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, Proper
 
 
 @cache
-def _environment() -> Environment:
-    """Templates of this package; they escape what they show."""
+def _environment(package: str) -> Environment:
     from jinja2 import Environment, PackageLoader
 
-    return Environment(
-        loader=PackageLoader("cloud_model.display"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-
-
-def _render(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(**values)
+    return Environment(loader=PackageLoader(package), autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cycler import cycler
-from numpy.typing import ArrayLike
-
-from cloud_model.physics.debye import R
+from numpy.typing import ArrayLike, NDArray
+from scipy.constants import R
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cloud_model.physics.thermodynamics import Thermodynamics
+Array = NDArray[np.float64]
 
 # Okabe and Ito, Color Universal Design (2008)
 CLOUD_COLOUR = "#0072B2"
@@ -53,8 +52,11 @@ def style() -> Iterator[None]:
 
 
 def heat_capacity_figure(
-    cloud: Thermodynamics,
+    temperatures: ArrayLike,
+    heat_capacity: ArrayLike,
+    standard_error: ArrayLike | None = None,
     *,
+    isobaric: ArrayLike | None = None,
     harmonic: ArrayLike | None = None,
     debye_floor: ArrayLike | None = None,
     experiment: tuple[ArrayLike, ArrayLike] | None = None,
@@ -64,8 +66,14 @@ def heat_capacity_figure(
 
     Parameters
     ----------
-    cloud : Thermodynamics
-        Prediction; its temperatures are those of all curves.
+    temperatures : array_like
+        Temperatures of all curves, K, shape (nT,).
+    heat_capacity : array_like
+        Predicted heat capacity at constant volume, J/(mol-atom K), shape (nT,).
+    standard_error : array_like, optional
+        Its standard error, J/(mol-atom K), shape (nT,); not drawn where it is NaN.
+    isobaric : array_like, optional
+        Predicted heat capacity at constant pressure, J/(mol-atom K), shape (nT,).
     harmonic : array_like, optional
         Heat capacity of a phonon calculation, J/(mol-atom K), shape (nT,).
     debye_floor : array_like, optional
@@ -82,21 +90,34 @@ def heat_capacity_figure(
     """
     from matplotlib.figure import Figure
 
+    T, predicted = np.asarray(temperatures), np.asarray(heat_capacity)
     with style():
         figure = Figure(figsize=(6.4, 4.2 if harmonic is None else 5.6))
         if harmonic is None:
             axes = figure.subplots()
         else:
             axes, differences = figure.subplots(2, sharex=True, height_ratios=[5, 2])
-            _draw_differences(differences, cloud, np.asarray(harmonic), debye_floor)
-        _draw_curves(axes, cloud, harmonic, debye_floor, experiment)
+            _draw_differences(differences, T, predicted, harmonic, debye_floor)
+        axes.axhline(3 * R, color="0.5", linestyle=":", linewidth=1, label="3R (Dulong and Petit)")
+        if harmonic is not None:
+            axes.plot(T, harmonic, color=HARMONIC_COLOUR, label="harmonic phonons")
+        if debye_floor is not None:
+            axes.plot(
+                T, debye_floor, color=FLOOR_COLOUR, linestyle="--", label="best single Debye temperature"
+            )
+        _draw_prediction(axes, T, predicted, standard_error, isobaric)
+        if experiment is not None:
+            axes.plot(*experiment, "o", color=EXPERIMENT_COLOUR, markerfacecolor="none", label="experiment")
+        axes.set(ylabel="Heat capacity (J/(mol-atom K))", ylim=(0, None))
+        axes.legend(loc="lower right")
         figure.axes[-1].set_xlabel("Temperature (K)")
         axes.set_title(title)
     return figure
 
 
 def density_of_states_figure(
-    cloud: Thermodynamics,
+    frequencies: ArrayLike,
+    density: ArrayLike,
     *,
     harmonic: tuple[ArrayLike, ArrayLike] | None = None,
     title: str = "",
@@ -105,10 +126,12 @@ def density_of_states_figure(
 
     Parameters
     ----------
-    cloud : Thermodynamics
-        Prediction.
+    frequencies : array_like
+        Frequencies, THz, shape (n,).
+    density : array_like
+        Predicted modes per atom and THz, shape (n,).
     harmonic : tuple of array_like, optional
-        Frequencies in THz and modes per atom and THz of a phonon calculation, shape (n,) each.
+        Frequencies in THz and modes per atom and THz of a phonon calculation, shape (m,) each.
     title : str
         Title of the figure.
 
@@ -122,13 +145,9 @@ def density_of_states_figure(
     with style():
         figure = Figure(figsize=(6.4, 3.6))
         axes = figure.subplots()
-        top = float(cloud.cutoff_frequencies.max())
         if harmonic is not None:
-            frequencies, density = map(np.asarray, harmonic)
-            axes.fill_between(frequencies, density, color="0.75", step="mid", label="harmonic phonons")
-            top = max(top, float(frequencies[-1]))
-        grid = np.linspace(0, 1.03 * top, 2000)
-        axes.plot(grid, cloud.density_of_states(grid), color=CLOUD_COLOUR, label="CLOUD")
+            axes.fill_between(*harmonic, color="0.75", step="mid", label="harmonic phonons")
+        axes.plot(frequencies, density, color=CLOUD_COLOUR, label="CLOUD")
         axes.set(xlabel="Frequency (THz)", ylabel="Modes per atom and THz", title=title, ylim=(0, None))
         axes.legend()
     return figure
@@ -141,39 +160,28 @@ def svg(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _draw_curves(
+def _draw_prediction(
     axes: Axes,
-    cloud: Thermodynamics,
-    harmonic: ArrayLike | None,
-    debye_floor: ArrayLike | None,
-    experiment: tuple[ArrayLike, ArrayLike] | None,
+    T: Array,
+    heat_capacity: Array,
+    standard_error: ArrayLike | None,
+    isobaric: ArrayLike | None,
 ) -> None:
-    T = cloud.temperatures
-    axes.axhline(3 * R, color="0.5", linestyle=":", linewidth=1, label="3R (Dulong and Petit)")
-    if harmonic is not None:
-        axes.plot(T, harmonic, color=HARMONIC_COLOUR, label="harmonic phonons")
-    if debye_floor is not None:
-        axes.plot(T, debye_floor, color=FLOOR_COLOUR, linestyle="--", label="best single Debye temperature")
-    axes.plot(T, cloud.heat_capacity_per_atom, color=CLOUD_COLOUR, label="CLOUD, constant volume")
-    if cloud.expansion is not None:
-        isobaric = cloud.isobaric_heat_capacity_per_atom
+    axes.plot(T, heat_capacity, color=CLOUD_COLOUR, label="CLOUD, constant volume")
+    if isobaric is not None:
         axes.plot(T, isobaric, color=CLOUD_COLOUR, linestyle="-.", label="CLOUD, constant pressure")
-    if not np.isnan(error := cloud.heat_capacity_per_atom_std).any():
-        low, high = (cloud.heat_capacity_per_atom + sign * error for sign in (-1, 1))
+    if standard_error is not None and not np.isnan(standard_error).any():
+        low, high = np.subtract(heat_capacity, standard_error), np.add(heat_capacity, standard_error)
         axes.fill_between(
             T, low, high, color=CLOUD_COLOUR, alpha=0.2, linewidth=0, label="one standard error"
         )
-    if experiment is not None:
-        axes.plot(*experiment, "o", color=EXPERIMENT_COLOUR, markerfacecolor="none", label="experiment")
-    axes.set(ylabel="Heat capacity (J/(mol-atom K))", ylim=(0, None))
-    axes.legend(loc="lower right")
 
 
 def _draw_differences(
-    axes: Axes, cloud: Thermodynamics, harmonic: ArrayLike, debye_floor: ArrayLike | None
+    axes: Axes, T: Array, heat_capacity: Array, harmonic: ArrayLike, debye_floor: ArrayLike | None
 ) -> None:
     axes.axhline(0, color=HARMONIC_COLOUR, linewidth=1)
     if debye_floor is not None:
-        axes.plot(cloud.temperatures, np.subtract(debye_floor, harmonic), color=FLOOR_COLOUR, linestyle="--")
-    axes.plot(cloud.temperatures, np.subtract(cloud.heat_capacity_per_atom, harmonic), color=CLOUD_COLOUR)
+        axes.plot(T, np.subtract(debye_floor, harmonic), color=FLOOR_COLOUR, linestyle="--")
+    axes.plot(T, np.subtract(heat_capacity, harmonic), color=CLOUD_COLOUR)
     axes.set_ylabel("Difference\n(J/(mol-atom K))")

@@ -17,6 +17,7 @@ from cloud_model.physics.mixture import DebyeFunction, DebyeMixture, Spectra
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
 
@@ -248,10 +249,29 @@ class Thermodynamics:
                 columns[name], columns[f"{name}_std"] = getattr(self, name), getattr(self, f"{name}_std")
         return pd.DataFrame(columns)
 
-    def _repr_html_(self) -> str:
-        from cloud_model.display.html import thermodynamics_html
+    def plot(self, title: str = "") -> Figure:
+        """Draw the heat capacity over the temperature, at constant volume and, with an expansion, pressure."""
+        from cloud_model.display.plots import heat_capacity_figure
 
-        return thermodynamics_html(self)
+        return heat_capacity_figure(
+            self.temperatures,
+            self.heat_capacity_per_atom,
+            self.heat_capacity_per_atom_std,
+            isobaric=None if self.expansion is None else self.isobaric_heat_capacity_per_atom,
+            title=title,
+        )
+
+    def _repr_html_(self) -> str:
+        from cloud_model.display.html import render
+        from cloud_model.display.plots import svg
+
+        return render(
+            "cloud_model.display",
+            "thermodynamics.html.j2",
+            thermodynamics=self,
+            spectra=sorted(zip(self.debye_temperatures, self.weights, strict=True)),
+            figure=svg(self.plot()),
+        )
 
     @property
     def _spectra(self) -> Spectra:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from cloud_model.scope.string import Scope
+from typing import NamedTuple
 
 # de Graef's letters: where x, y, z go, and what that is when nothing is added
 _OPERATIONS = {
@@ -48,21 +45,26 @@ class Explanation(NamedTuple):
     meaning: str
 
 
-def explain(scope: Scope) -> list[Explanation]:
+def explain(scope: str) -> list[Explanation]:
     """Explain a SCOPE string token by token.
 
     Parameters
     ----------
-    scope : Scope
-        Of any dialect.
+    scope : str
+        A SCOPE string of any dialect.
 
     Returns
     -------
     list of Explanation
         In the order of the string; the tokens of all of them, and the two bars, are the string.
     """
-    generators, positions, composition = (part.split() for part in str(scope).split("|"))
-    sites = scope.orbits or [(symbol, "") for symbol in positions]
+    generators, positions, composition = (part.split() for part in scope.split("|"))
+    names_elements = any(word.isalpha() for word in positions)
+    sites = (
+        zip(positions[::2], positions[1::2], strict=True)
+        if names_elements
+        else ((symbol, "") for symbol in positions)
+    )
     return [
         *(Explanation("generators", *pair) for pair in _generators(generators)),
         *(

@@ -247,9 +247,14 @@ class Scope:
         return f"{generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
 
     def _repr_html_(self) -> str:
-        from cloud_model.display.html import scope_html
+        from cloud_model.display.html import render
+        from cloud_model.scope.explanation import explain, space_group_name
 
-        return scope_html(self)
+        parts: dict[str, list[tuple[str, str]]] = {}
+        for part, tokens, meaning in explain(str(self)):
+            parts.setdefault(part, []).append((tokens, meaning))
+        name = space_group_name(self.space_group)
+        return render("cloud_model.display", "scope.html.j2", scope=str(self), parts=parts, name=name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Scope) and str(self) == str(other)

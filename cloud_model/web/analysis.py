@@ -92,7 +92,7 @@ class Analysis:
             "n_atoms": len(self.crystal),
             "scope": str(self.scope),
             "space_group": self.scope.space_group,
-            "explanation": [row._asdict() for row in explain(self.scope)],
+            "explanation": [row._asdict() for row in explain(str(self.scope))],
             "model": model.name,
             "temperature": TEMPERATURE,
             "properties": self.properties,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, fail_after
 from anyio.to_thread import run_sync
-from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -18,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloud_model.display.html import scope_html
+from cloud_model.display.html import render
 from cloud_model.display.numbers import uncertain
 from cloud_model.errors import CloudError
 from cloud_model.scope.explanation import space_group_name
@@ -68,8 +66,8 @@ def create_app(model: CloudModel, hosts: tuple[str, ...] = LOOPBACK) -> Starlett
     one_at_a_time = CapacityLimiter(1)
 
     async def page(request: Request) -> Response:
-        template = _environment().get_template("page.html.j2")
-        return HTMLResponse(template.render(model=model, megabytes=MAX_BYTES >> 20, local=hosts == LOOPBACK))
+        values = {"model": model, "megabytes": MAX_BYTES >> 20, "local": hosts == LOOPBACK}
+        return HTMLResponse(render("cloud_model.web", "page.html.j2", **values))
 
     async def crystal(request: Request) -> Response:
         if request.headers.get("content-type") != CONTENT_TYPE:
@@ -145,25 +143,15 @@ async def _body(request: Request) -> bytes | None:
 
 def result_html(analysis: Analysis, model: CloudModel) -> str:
     """Write the part of the page that is about one crystal."""
-    report = analysis.to_dict(model)
-    return (
-        _environment()
-        .get_template("result.html.j2")
-        .render(
-            analysis=analysis,
-            report=report,
-            formula=analysis.formula.translate(_SUBSCRIPTS),
-            scope=scope_html(analysis.scope),
-            space_group=space_group_name(analysis.scope.space_group),
-            structure=structure_figure(analysis.crystal),
-            heat_capacity=heat_capacity_figure(analysis),
-            uncertain=uncertain,
-        )
-    )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("cloud_model.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    return render(
+        "cloud_model.web",
+        "result.html.j2",
+        analysis=analysis,
+        report=analysis.to_dict(model),
+        formula=analysis.formula.translate(_SUBSCRIPTS),
+        scope=analysis.scope._repr_html_(),
+        space_group=space_group_name(analysis.scope.space_group),
+        structure=structure_figure(analysis.crystal),
+        heat_capacity=heat_capacity_figure(analysis),
+        uncertain=uncertain,
     )

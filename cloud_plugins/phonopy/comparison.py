@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.display.plots import density_of_states_figure, heat_capacity_figure
+from cloud_model.display.html import render
+from cloud_model.display.plots import density_of_states_figure, heat_capacity_figure, svg
 from cloud_model.errors import ArgumentError
 from cloud_model.physics import debye
 from cloud_model.physics.thermodynamics import Thermodynamics
@@ -218,8 +219,12 @@ class HeatCapacityValidation:
             Temperatures in K and heat capacities in J/(mol-atom K), shape (n,) each. Most are measured at
             constant pressure and lie above by Cp - Cv.
         """
+        cloud = self.cloud
         return heat_capacity_figure(
-            self.cloud,
+            self.temperatures,
+            cloud.heat_capacity_per_atom,
+            cloud.heat_capacity_per_atom_std,
+            isobaric=None if cloud.expansion is None else cloud.isobaric_heat_capacity_per_atom,
             harmonic=self.harmonic_heat_capacity,
             debye_floor=self.debye_floor_heat_capacity,
             experiment=experiment,
@@ -228,14 +233,25 @@ class HeatCapacityValidation:
 
     def plot_density_of_states(self) -> Figure:
         """Draw the phonon density of states before CLOUD's Debye spectra."""
+        frequencies, density = self.spectrum.density_of_states()
+        grid = np.linspace(0, 1.03 * max(self.cloud.cutoff_frequencies.max(), frequencies[-1]), 2000)
         return density_of_states_figure(
-            self.cloud, harmonic=self.spectrum.density_of_states(), title=self.formula
+            grid, self.cloud.density_of_states(grid), harmonic=(frequencies, density), title=self.formula
+        )
+
+    def to_html(self) -> str:
+        """Fragment of HTML: figures of merit, both plots and the table."""
+        return render(
+            "cloud_plugins.phonopy",
+            "crystal.html.j2",
+            result=self,
+            spectra=sorted(zip(self.cloud.debye_temperatures, self.cloud.weights, strict=True)),
+            table=self.to_frame().to_html(index=False, border=0, float_format="%.4g"),
+            svg=svg,
         )
 
     def _repr_html_(self) -> str:
-        from cloud_plugins.phonopy.report import crystal_html
-
-        return f"<h3>{self.formula}</h3>{crystal_html(self)}"
+        return f"<h3>{self.formula}</h3>{self.to_html()}"
 
     def _atoms(self, basis: Basis) -> int:
         counts = {"atom": 1, "primitive": self.n_atoms_primitive, "cell": self.n_atoms_cell}

@@ -14,6 +14,8 @@ import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import to_crystal
+from cloud_model.display.html import render
+from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style, svg
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_model.scope.string import Scope, is_scope_string
@@ -158,8 +160,6 @@ class QuasiHarmonicValidation:
         """Draw heat capacity, expansion, bulk modulus and Gibbs energy of both over the temperature."""
         from matplotlib.figure import Figure
 
-        from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style
-
         frame = self.to_frame()
         with style():
             figure = Figure(figsize=(9.0, 6.4))
@@ -187,10 +187,19 @@ class QuasiHarmonicValidation:
             figure.suptitle(self.formula)
         return figure
 
-    def _repr_html_(self) -> str:
-        from cloud_plugins.phonopy.report import quasi_harmonic_html
+    def to_html(self) -> str:
+        """Fragment of HTML: figures of merit, plots and the table."""
+        return render(
+            "cloud_plugins.phonopy",
+            "quasi_harmonic.html.j2",
+            result=self,
+            summary=self.summary(),
+            table=self.to_frame().to_html(index=False, border=0, float_format="%.4g"),
+            svg=svg,
+        )
 
-        return f"<h3>{self.formula}</h3>{quasi_harmonic_html(self)}"
+    def _repr_html_(self) -> str:
+        return f"<h3>{self.formula}</h3>{self.to_html()}"
 
 
 def validate_quasi_harmonic(

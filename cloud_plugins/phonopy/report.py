@@ -1,19 +1,13 @@
-"""HTML of validations: one crystal in a notebook, or a page that opens offline with all figures inside."""
+"""Reports of validations: a page that opens offline, with all figures inside."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
-from cloud_model.display.plots import svg
+from cloud_model.display.html import render
 from cloud_model.errors import CloudError
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+from cloud_plugins.phonopy.comparison import HeatCapacityValidation
+from cloud_plugins.phonopy.quasi_harmonic import QuasiHarmonicValidation
 
 
 def report_html(results: Sequence[HeatCapacityValidation], failures: Sequence[CloudError] = ()) -> str:
@@ -31,39 +25,20 @@ def report_html(results: Sequence[HeatCapacityValidation], failures: Sequence[Cl
     str
         A complete HTML page without links to other files.
     """
-    worst_first = sorted(results, key=lambda result: result.mae, reverse=True)
-    template = _environment().get_template("report.html.j2")
-    return template.render(results=worst_first, failures=failures, body=crystal_html)
+    return _report("report.html.j2", results, failures)
 
 
-def crystal_html(result: HeatCapacityValidation) -> Markup:
-    """Write a fragment of HTML about one crystal: figures of merit, both plots and the table."""
-    from markupsafe import Markup
-
-    spectra = sorted(zip(result.cloud.debye_temperatures, result.cloud.weights, strict=True))
-    table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
-    template = _environment().get_template("crystal.html.j2")
-    return Markup(template.render(result=result, spectra=spectra, table=table, svg=svg))  # noqa: S704
-
-
-def quasi_harmonic_report_html(results: Sequence[Any], failures: Sequence[CloudError] = ()) -> str:
+def quasi_harmonic_report_html(
+    results: Sequence[QuasiHarmonicValidation], failures: Sequence[CloudError] = ()
+) -> str:
     """Write a page of `QuasiHarmonicValidation`; as `report_html`."""
+    return _report("quasi_harmonic_report.html.j2", results, failures)
+
+
+def _report(
+    template: str,
+    results: Sequence[HeatCapacityValidation | QuasiHarmonicValidation],
+    failures: Sequence[CloudError],
+) -> str:
     worst_first = sorted(results, key=lambda result: result.mae, reverse=True)
-    template = _environment().get_template("quasi_harmonic_report.html.j2")
-    return template.render(results=worst_first, failures=failures, body=quasi_harmonic_html)
-
-
-def quasi_harmonic_html(result: Any) -> Markup:
-    """Write a fragment of HTML of a `QuasiHarmonicValidation`: figures of merit, plots and the table."""
-    from markupsafe import Markup
-
-    table = result.to_frame().to_html(index=False, border=0, float_format="%.4g")
-    template = _environment().get_template("quasi_harmonic.html.j2")
-    return Markup(template.render(result=result, summary=result.summary(), table=table, svg=svg))  # noqa: S704
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader
-
-    return Environment(loader=PackageLoader("cloud_plugins.phonopy", "."), autoescape=True)
+    return render("cloud_plugins.phonopy", template, results=worst_first, failures=failures)

@@ -19,7 +19,7 @@ def test_the_tokens_are_those_of_the_string(dialect):
     for number, symbol in GENERAL:
         scope = Scope.from_orbits(number, [(symbol, "Na"), (symbol, "Cl")], dialect)
         parts = {part: [] for part in ("generators", "positions", "composition")}
-        for part, tokens, meaning in explain(scope):
+        for part, tokens, meaning in explain(str(scope)):
             assert meaning
             parts[part].append(tokens)
         assert " | ".join(map(" ".join, parts.values())) == str(scope)
@@ -27,7 +27,7 @@ def test_the_tokens_are_those_of_the_string(dialect):
 
 def test_generators_are_those_of_pymatgen():
     for number, symbol in GENERAL:
-        rows = explain(Scope.from_orbits(number, [(symbol, "Na")]))
+        rows = explain(str(Scope.from_orbits(number, [(symbol, "Na")])))
         operations = [(row.tokens.split(), row.meaning) for row in rows if " to " in row.meaning]
         for (letter, *shifts), meaning in operations:
             images = meaning.rpartition(" to ")[2].split(", ")
@@ -49,7 +49,7 @@ def _at(image: str, point) -> float:
 
 
 def test_diamond():
-    rows = {row.tokens: row.meaning for row in explain(Scope.from_orbits(227, "Si:8a"))}
+    rows = {row.tokens: row.meaning for row in explain(str(Scope.from_orbits(227, "Si:8a")))}
     assert rows["8a Si"] == "Si on Wyckoff position a, 8 sites of the conventional cell"
     assert rows["Si 1.0"] == "100 % of the atoms are Si"
     assert rows["1 Z Z Z"].endswith("(-1/8, -1/8, -1/8)")
