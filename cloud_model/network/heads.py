@@ -162,8 +162,8 @@ class ExpansionHead(nn.Module):
 
     def members(self, features: Tensor) -> Tensor:
         """Natural logarithms of the fields of `Expansion`, as each perceptron has them, (batch, members, 5)."""
-        hidden = functional.gelu(self.hidden(features)).view(-1, self.MEMBERS, self.UNITS)
-        outputs = torch.einsum("bmh,mho->bmo", hidden, self.output) + self.bias
+        hidden = functional.gelu(self.hidden(features)).view(-1, self.MEMBERS, 1, self.UNITS)
+        outputs = (hidden * self.output.mT).sum(-1) + self.bias
         middle, reach = outputs.new_tensor([*EXPANSION.values()]).unbind(-1)
         return middle.log() + reach * torch.tanh(outputs / reach)
 

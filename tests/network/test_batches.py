@@ -34,15 +34,15 @@ def crystals() -> list[Scope]:
 def test_predictions_and_embeddings_do_not_depend_on_the_batch(crystals, threads, tolerance):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    checkpoint = CloudModel.from_pretrained().checkpoint
+    model = CloudModel.from_pretrained()
     try:
-        alone = [CloudModel(checkpoint) for _ in crystals]
-        predicted = [model.predict_arrays(scope) for model, scope in zip(alone, crystals, strict=True)]
-        embedded = np.concatenate([model.embed(scope) for model, scope in zip(alone, crystals, strict=True)])
+        model.checkpoint.cache.clear()
+        predicted = [model.predict_arrays(scope) for scope in crystals]
+        embedded = np.concatenate([model.embed(scope) for scope in crystals])
         for seed, size in enumerate((2, 3, 5, 7, 11, len(crystals))):
             rows = random.Random(seed).sample(range(len(crystals)), size)  # noqa: S311
-            together = CloudModel(checkpoint)
-            columns = together.predict_arrays([crystals[row] for row in rows])
+            model.checkpoint.cache.clear()
+            columns = model.predict_arrays([crystals[row] for row in rows])
             for name, values in columns.items():
                 if name != "error":
                     expected = [predicted[row][name][0] for row in rows]
@@ -50,7 +50,7 @@ def test_predictions_and_embeddings_do_not_depend_on_the_batch(crystals, threads
                         1e-14 if name.removesuffix("_std") in ISOBARIC else 0
                     )  # loops with and without vectors
                     np.testing.assert_allclose(values, expected, max(tolerance, rounding), err_msg=name)
-            embeddings = together.embed([crystals[row] for row in rows])
+            embeddings = model.embed([crystals[row] for row in rows])
             np.testing.assert_allclose(embeddings, embedded[rows], rtol=10 * tolerance, atol=tolerance)
     finally:
         torch.set_num_threads(before)
