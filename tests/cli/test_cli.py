@@ -226,7 +226,7 @@ def test_files_of_scope_strings_have_a_crystal_a_line(predict, tmp_path):
 
 
 def test_a_bug_is_reported_in_one_line(monkeypatch):
-    monkeypatch.setattr("cloud_model.scope.string.scopes", lambda *_: 1 / 0)
+    monkeypatch.setattr("cloud_model.scope.batches.scopes", lambda *_: 1 / 0)
     result = run("scope", NACL)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
@@ -383,7 +383,7 @@ def test_interrupted(monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cloud_model.scope.string.scopes", interrupt)
+    monkeypatch.setattr("cloud_model.scope.batches.scopes", interrupt)
     result = run("scope", NACL)
     assert result.exit_code == 130
     assert not result.stderr.strip()

@@ -48,6 +48,7 @@ def work(model: Path, grave: Path, deaths: int = 1) -> partial:
         "precision": "float32",
         "names": ["band_gap", "heat_capacity_per_atom"],
         "temperatures": [300.0],
+        "order": 0,
     }
     grave.mkdir(exist_ok=True)
     return partial(predict_and_die, victim=TEXTS[13], grave=str(grave), deaths=deaths, **settings)

@@ -23,7 +23,7 @@ def copper():
     from ase.build import bulk
     from ase.calculators.emt import EMT
 
-    from cloud_plugins.phonopy.cells import to_crystal
+    from cloud_model.crystal.files import to_crystal
     from cloud_plugins.phonopy.displacements import calculate_phonons
 
     phonon, _ = calculate_phonons(to_crystal(bulk("Cu")), EMT(), supercell_length=7.0)

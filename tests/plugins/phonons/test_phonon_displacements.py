@@ -13,7 +13,7 @@ from pymatgen.core import Structure
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy import validate_heat_capacity
 from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_plugins.phonopy.cells import to_crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_plugins.phonopy.displacements import calculate_phonons
 
 T = np.array([50.0, 100.0, 300.0])
