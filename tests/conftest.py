@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.pop("COLUMNS", None)  # tables are as wide as in a file, whatever terminal the tests run in
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are too small for threads; subprocesses too
 
 import torch  # (reads it)

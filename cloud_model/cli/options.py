@@ -55,7 +55,7 @@ properties = click.option(
     "properties",
     multiple=True,
     metavar="NAME",
-    help="Only this property; may be repeated; the default is named above.",
+    help="Only this property; may be repeated.",
     shell_complete=_complete_properties,
 )
 temperatures = click.option(
@@ -64,9 +64,9 @@ temperatures = click.option(
     "temperatures",
     type=float,
     multiple=True,
-    help="Temperature (K); may be repeated; the default is named above.",
+    help="Temperature (K); may be repeated.",
 )
-model = model_option("Name or directory of a checkpoint; default: cloud-mini.")
+model = model_option("Checkpoint or its name; default: cloud-mini.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace results that are there.")
 output_format = click.option(
     "-f",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.inputs
 @options.properties
-@click.option("--all", "show_all", is_flag=True, help="All properties in tables of several crystals too.")
+@click.option("--all", "show_all", is_flag=True, help="All properties, also of several crystals.")
 @options.temperatures
 @click.option(
     "--order",
@@ -54,10 +54,10 @@ def predict(
 
     Each comes with its standard error, which counts against the theory that the property was calculated with, not
     against experiment. Of several crystals a table shows the common properties; --property and --all show others.
-    JSON and CSV hold all properties, and what was read of each crystal.
+    JSON, a list of objects, and CSV hold all properties and what was read of each.
 
-    Thermodynamic properties are those at 300 K by default, or at each --temperature. JSON, one list with an object
-    a crystal, then has lists of values; CSV and tables have a row for each temperature.
+    Thermodynamic properties are those at 300 K, or at each --temperature: lists of values in JSON, a row for each
+    temperature in CSV and tables.
 
     \b
     Examples:

@@ -80,7 +80,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="Running Dask cluster; without it one starts on this machine.",
+            help="Running Dask cluster; else one is started.",
         ),
         click.option(
             "--backend",
@@ -93,7 +93,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--shards",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder for results, a file for each 512 inputs. Those that are there are not computed again.",
+            help="Folder for results, a file for each 512 inputs; those that are there are kept.",
         ),
     ):
         run = option(run)

@@ -10,10 +10,10 @@ from ase.calculators.emt import EMT
 from ase.spacegroup import crystal
 from pymatgen.core import Structure
 
+from cloud_model.crystal.files import to_crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy import validate_heat_capacity
 from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_model.crystal.files import to_crystal
 from cloud_plugins.phonopy.displacements import calculate_phonons
 
 T = np.array([50.0, 100.0, 300.0])

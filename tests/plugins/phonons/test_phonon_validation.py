@@ -124,7 +124,8 @@ def test_figures_have_units_on_their_axes(result):
     assert heat_capacity.get_ylabel() == "Heat capacity (J/(mol-atom K))"
     assert differences.get_xlabel() == "Temperature (K)"
     labels = [text.get_text() for text in heat_capacity.get_legend().get_texts()]
-    assert {"CLOUD", "harmonic phonons", "best single Debye temperature", "experiment"} <= set(labels)
+    curves = {"CLOUD, constant volume", "harmonic phonons", "best single Debye temperature", "experiment"}
+    assert curves <= set(labels)
     (density,) = result.plot_density_of_states().axes
     assert density.get_xlabel() == "Frequency (THz)"
 
