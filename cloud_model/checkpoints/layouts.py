@@ -46,6 +46,9 @@ from cloud_model.scope import DEFAULT_SYMPREC
 FORMAT = 1
 MAX_MEMBERS = 100
 
+_COMPUTED = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
+"""Entries of a published configuration that have only this value here."""
+
 Parts = tuple[CheckpointConfig, Tokenizer, Sequence[Predictor]]
 
 
@@ -97,6 +100,13 @@ class _Contents:
 
 def load_published(directory: Path, config: dict[str, Any]) -> Parts:
     """Read a checkpoint of the published layout whose configuration is read already."""
+    for name, known in _COMPUTED.items():
+        if (value := config.get(name, known)) != known:
+            raise CheckpointError(
+                str(directory / CONFIG),
+                f"has {name} {value!r:.40} where the encoder computes {known!r}",
+                "Use a checkpoint of that kind.",
+            )
     try:
         encoder = from_record(EncoderConfig, config)
         parsed = CheckpointConfig(

@@ -24,7 +24,7 @@ def from_record(cls: type[Record], values: Any) -> Record:
     Raises
     ------
     ValueError
-        If an entry is missing, of another type, or a number that is not finite.
+        If an entry is missing, of another type, a number that is not finite, or a string with control characters.
     """
     if not isinstance(values, dict):
         raise ValueError(f"{values!r:.40} is not a JSON object")
@@ -42,6 +42,8 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if is_dataclass(hint):
         return from_record(hint, value)  # type: ignore[arg-type]
     if get_origin(hint) is Mapping and isinstance(value, dict):
+        if not all(map(str.isprintable, value)):
+            raise ValueError(f"{name} has a name with control characters")
         return {key: _value(get_args(hint)[1], entry, f"{name} {key!r:.40}") for key, entry in value.items()}
     if not _fits(hint, value):
         raise ValueError(f"{name} is {value!r:.40}")
@@ -55,4 +57,6 @@ def _fits(hint: Any, value: Any) -> bool:
         return any(_fits(member, value) for member in get_args(hint))
     if hint is float:
         return type(value) in (int, float) and abs(value) < 1e300 and isfinite(value)
-    return hint in (int, str, bool, NoneType) and type(value) is hint
+    if hint is str:
+        return isinstance(value, str) and value.isprintable()  # it may be shown in a terminal
+    return hint in (int, bool, NoneType) and type(value) is hint

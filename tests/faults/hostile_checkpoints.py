@@ -56,6 +56,13 @@ def target(**values: Any) -> Change:
     )(folder)
 
 
+def info(**values: Any) -> Change:
+    """Replace what is known of a property."""
+    return lambda folder: inner(
+        "properties", band_gap=json.loads((folder / CONFIG).read_text())["properties"]["band_gap"] | values
+    )(folder)
+
+
 def content(name: str, data: bytes | Callable[[bytes], bytes], rehash: bool = True) -> Change:
     """Replace a file, and its hash too."""
 
@@ -172,6 +179,9 @@ CHECKPOINTS = [
                                  ("intermediate_size", HUGE, NO_FIT), ("max_position_embeddings", HUGE, NO_FIT),
                                  ("hidden_size", 0, GARBLED), ("hidden_size", "32", GARBLED), ("num_attention_heads", 3, GARBLED),
                                  ("layer_norm_eps", float("nan"), GARBLED), ("hidden_dropout_prob", 5, GARBLED))),
+    *(fault(f"terminal escape in {what}", change, GARBLED)
+      for what, change in (("a unit", info(unit="\x1b[2JeV")), ("a description", info(description="\x1b]0;owned\x07")),
+                           ("the name of a target", inner("targets", **{"\x1b[2J": {}})))),
     fault("10^9 spectra", entries(spectra=HUGE), NO_FIT),
     fault("transform that is no transform", target(transform="exec"), GARBLED),
     fault("scale 0", target(scale=0), GARBLED),
@@ -187,6 +197,9 @@ CHECKPOINTS = [
     fault("published layout with a bare pickle", published(raw=pickle.dumps(Payload(), 0)), "nothing else is ever unpickled"),
     fault("published layout with a list", published([1, 2]), "does not hold plain tensors"),
     fault("published layout of 10^9 units", published({}, hidden_size=HUGE), NO_FIT),
+    fault("published layout of another activation", published({}, hidden_act="relu"), "hidden_act 'relu' where the encoder"),
+    fault("published layout of other positions", published({}, position_embedding_type="relative_key"),
+          "position_embedding_type 'relative_key' where"),
     fault("added tokens that are a list", published({}, added=[1]), "added tokens"),
     fault("added tokens with gaps", published({}, added={"more": 10**12}), "added tokens"),
 ]  # fmt: skip
