@@ -5,20 +5,17 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cloud_model.process import limit_spinning
 from cloud_model.version import __version__
 
 if TYPE_CHECKING:
     from cloud_model.model import CloudModel as CloudModel
     from cloud_model.scope.string import Scope as Scope
 
-# GNU OpenMP, which torch brings, reads it when torch is imported. By default threads spin for milliseconds
-# while they wait for one another; beside a busy neighbour that makes small networks ten times slower.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+limit_spinning()
 
 _HOME = {"CloudModel": "cloud_model.model", "Scope": "cloud_model.scope.string"}
 _MODULES = {"debye", "errors", "training"}

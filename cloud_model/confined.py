@@ -21,6 +21,7 @@ from itertools import islice
 from typing import IO, Any
 
 from cloud_model.errors import CloudWarning, warn_user
+from cloud_model.process import after_fork
 
 SECONDS = 30.0
 """Most time of the processor for a call, or between two of its results; four times that on the clock."""
@@ -209,5 +210,4 @@ def _forget_in_child() -> None:
 
 
 atexit.register(_end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+after_fork(_forget_in_child)

@@ -38,6 +38,7 @@ from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.physics.quasi_harmonic import MAX_PRESSURE, Expansion
 from cloud_model.physics.thermodynamics import ISOBARIC_QUANTITIES, QUANTITIES, Thermodynamics
+from cloud_model.process import after_fork
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo
 from cloud_model.properties.intervals import interval_factor
 from cloud_model.scope.batches import scopes
@@ -59,7 +60,7 @@ _POOLING: dict[str, Callable[[Predictor, TokenBatch], Tensor]] = {
 }
 
 # The threads of torch do not survive a fork; a child that waited for them would wait forever.
-os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+after_fork(lambda: torch.set_num_threads(1))
 
 
 class _Described(NamedTuple):

@@ -6,7 +6,10 @@ import json
 import sys
 from typing import Any
 
+from cloud_model.process import Temporarily
+
 _DEPTH = 3000
+_shallow = Temporarily(sys.getrecursionlimit, sys.setrecursionlimit, lambda limit: min(limit, _DEPTH))
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -20,11 +23,8 @@ def parse_json(text: str | bytes) -> Any:
     ValueError
         If it is not JSON, or nested too deeply.
     """
-    limit = sys.getrecursionlimit()
     try:
-        sys.setrecursionlimit(min(limit, _DEPTH))
-        return json.loads(text)
+        with _shallow:
+            return json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    finally:
-        sys.setrecursionlimit(limit)

@@ -10,6 +10,7 @@ from threading import Lock
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.files import CONFIG, VOCABULARY, WEIGHTS
 from cloud_model.checkpoints.registry import resolve
+from cloud_model.process import after_fork
 
 _lock = Lock()
 
@@ -51,4 +52,4 @@ def _renew_lock() -> None:
     _lock = Lock()
 
 
-os.register_at_fork(after_in_child=_renew_lock)  # another thread may have held it
+after_fork(_renew_lock)  # another thread may have held it

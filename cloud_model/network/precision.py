@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
-from threading import Lock
 from typing import Literal, get_args
 
 import torch
@@ -16,6 +15,7 @@ from torch.backends import mkldnn
 from torch.nn import functional
 
 from cloud_model.errors import ArgumentError
+from cloud_model.process import Temporarily
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Choice = Literal["auto", "float32", "bfloat16", "float16"]
@@ -116,26 +116,8 @@ def encoding_precision() -> Precision:
 _encoding: ContextVar[Precision] = ContextVar("encoding", default="float32")
 
 
-class _WithoutOneDNN:
-    """The flag is the process's, so the first thread in takes it down and the last one out puts it back."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._before = mkldnn.enabled
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._inside:
-                self._before = mkldnn.enabled
-                mkldnn.enabled = False  # type: ignore[assignment]  # typed as the descriptor
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if not self._inside:
-                mkldnn.enabled = self._before
+def _switch_onednn(on: bool) -> None:
+    mkldnn.enabled = on  # type: ignore[assignment]  # typed as the descriptor
 
 
-_without_onednn = _WithoutOneDNN()
+_without_onednn = Temporarily(lambda: bool(mkldnn.enabled), _switch_onednn, lambda _: False)

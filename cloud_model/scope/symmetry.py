@@ -19,6 +19,7 @@ from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
+from cloud_model.process import Temporarily
 from cloud_model.scope.primitive import primitive_cell
 from cloud_model.scope.space_groups import space_group
 
@@ -43,7 +44,8 @@ FOUND: BoundedCache[tuple[bytes, float, str], Symmetry] = BoundedCache(4096)
 """Results of the latest searches, by geometry, tolerance and name. Clear it to time a search."""
 
 # operations that a supercell does not share with its primitive cell, which SCOPE does not use
-logging.getLogger("moyo").setLevel(logging.ERROR)
+_moyo = logging.getLogger("moyo")
+_quietly = Temporarily(lambda: _moyo.level, _moyo.setLevel, lambda level: max(level, logging.ERROR))
 
 
 class Symmetry(NamedTuple):
@@ -184,7 +186,8 @@ def _search_with_moyopy(crystal: Crystal, symprec: float) -> Symmetry:
 
     cell = Cell(crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
     try:
-        dataset = MoyoDataset(cell, symprec=symprec)
+        with _quietly:
+            dataset = MoyoDataset(cell, symprec=symprec)
     except ValueError as error:
         raise _failure(crystal, str(error)) from None
     if dataset.symprec < symprec and len(crystal) <= MAX_ATOMS["spglib"]:

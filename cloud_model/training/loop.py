@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -32,6 +30,7 @@ from cloud_model.network.precision import (
     choose_precision,
     kernels,
 )
+from cloud_model.process import interruptible
 from cloud_model.training.state import Metrics, Progress, StateDirectory
 
 if TYPE_CHECKING:
@@ -245,7 +244,7 @@ class _Training:
     def run(self, tensorboard: bool) -> list[Metrics]:
         progress = self.progress
         with (
-            _interruptible() as caught,
+            interruptible() as caught,
             kernels(progress.precision, self.accelerator.device),
         ):
             while progress.epoch < self.schedule.epochs and not self._out_of_patience():
@@ -373,25 +372,6 @@ class _Training:
         chosen = [choose_precision(self.schedule.precision, widths[0], self.accelerator.device)]
         broadcast_object_list(chosen)  # processes must not differ
         return chosen[0]
-
-
-@contextmanager
-def _interruptible() -> Iterator[Sequence[int]]:
-    """Catch SIGINT and SIGTERM; what is yielded holds those that came."""
-    caught: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    previous = {number: signal.signal(number, note) for number in signals}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _over_processes(accelerator: Accelerator, value: Tensor) -> float:

@@ -122,7 +122,7 @@ def test_a_run_keeps_the_precision_that_was_the_fastest(tmp_path, monkeypatch, b
         monkeypatch.setattr(
             precision, "product_seconds", lambda _, s=seconds: {"float32": 1.0, "bfloat16": s}
         )
-        monkeypatch.setattr(loop, "_interruptible", lambda: nullcontext([signal.SIGINT] * (not multiplied)))
+        monkeypatch.setattr(loop, "interruptible", lambda: nullcontext([signal.SIGINT] * (not multiplied)))
         with nullcontext() if multiplied else pytest.raises(pretrain.Interrupted):
             run(tmp_path, auto)
     assert set(multiplied) == {chosen}
