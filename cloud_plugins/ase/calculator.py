@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,9 @@ class CloudCalculator(Calculator):
     Results are ``energy``, the formation energy of the cell in eV with the elements of the Materials Project
     as reference, and every property of the checkpoint with its standard error ``<name>_std``, in the units of
     ``CloudModel.properties``. Quantities per cell refer to the cell of the `Atoms` that was passed in.
+
+    Each property has a getter, ``get_<property>(atoms=None)``, those of fine-tuned checkpoints too. Where a property of
+    the cell has a namesake per atom, as ``heat_capacity``, ``get_heat_capacity(atoms, per_atom=True)`` gives that one.
 
     Parameters
     ----------
@@ -252,82 +255,6 @@ class CloudCalculator(Calculator):
         """Energy of formation of the cell in eV, or in eV/atom."""
         return self._get(_FORMATION_ENERGY if per_atom else "energy", atoms)
 
-    def get_band_gap(self, atoms: Atoms | None = None) -> float:
-        """Band gap, eV."""
-        return self._get("band_gap", atoms)
-
-    def get_bulk_modulus(self, atoms: Atoms | None = None) -> float:
-        """Bulk modulus, GPa."""
-        return self._get("bulk_modulus", atoms)
-
-    def get_shear_modulus(self, atoms: Atoms | None = None) -> float:
-        """Shear modulus, GPa."""
-        return self._get("shear_modulus", atoms)
-
-    def get_refractive_index(self, atoms: Atoms | None = None) -> float:
-        """Refractive index."""
-        return self._get("refractive_index", atoms)
-
-    def get_debye_temperature(self, atoms: Atoms | None = None) -> float:
-        """Debye temperature, K."""
-        return self._get("debye_temperature", atoms)
-
-    def get_max_phonon_frequency(self, atoms: Atoms | None = None) -> float:
-        """Highest peak of the phonon density of states, cm^-1."""
-        return self._get("max_phonon_frequency", atoms)
-
-    def get_thermal_conductivity(self, atoms: Atoms | None = None) -> float:
-        """Lattice thermal conductivity at 300 K, W/(m K)."""
-        return self._get("thermal_conductivity", atoms)
-
-    def get_thermal_expansion(self, atoms: Atoms | None = None) -> float:
-        """Volume thermal expansion at 300 K, 1/K."""
-        return self._get("thermal_expansion", atoms)
-
-    def get_formation_energy_per_atom_2018(self, atoms: Atoms | None = None) -> float:
-        """Energy of formation on the scale of the Materials Project before 2020, eV/atom."""
-        return self._get("formation_energy_per_atom_2018", atoms)
-
-    def get_volume_per_atom(self, atoms: Atoms | None = None) -> float:
-        """Predicted volume per atom, A^3, whatever the cell."""
-        return self._get("volume_per_atom", atoms)
-
-    def get_dynamic_stability(self, atoms: Atoms | None = None) -> float:
-        """Probability that there are no imaginary phonon modes."""
-        return self._get("dynamic_stability", atoms)
-
-    def get_heat_capacity(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Heat capacity at constant volume, J/(mol K) of cells, or J/(mol-atom K)."""
-        return self._get_vibrational("heat_capacity", atoms, per_atom)
-
-    def get_vibrational_internal_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Vibrational internal energy with the zero-point energy, J/mol of cells, or J/mol-atom."""
-        return self._get_vibrational("vibrational_internal_energy", atoms, per_atom)
-
-    def get_vibrational_entropy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Vibrational entropy, J/(mol K) of cells, or J/(mol-atom K)."""
-        return self._get_vibrational("vibrational_entropy", atoms, per_atom)
-
-    def get_vibrational_free_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Vibrational Helmholtz free energy with the zero-point energy, J/mol of cells, or J/mol-atom."""
-        return self._get_vibrational("vibrational_free_energy", atoms, per_atom)
-
-    def get_isobaric_heat_capacity(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Heat capacity at constant pressure, J/(mol K) of cells, or J/(mol-atom K)."""
-        return self._get_vibrational("isobaric_heat_capacity", atoms, per_atom)
-
-    def get_isobaric_entropy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Entropy of the expanded crystal, J/(mol K) of cells, or J/(mol-atom K)."""
-        return self._get_vibrational("isobaric_entropy", atoms, per_atom)
-
-    def get_enthalpy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Enthalpy from that at 0 K, J/mol of cells, or J/mol-atom."""
-        return self._get_vibrational("enthalpy", atoms, per_atom)
-
-    def get_gibbs_energy(self, atoms: Atoms | None = None, per_atom: bool = False) -> float:
-        """Gibbs energy from the enthalpy at 0 K, J/mol of cells, or J/mol-atom."""
-        return self._get_vibrational("gibbs_energy", atoms, per_atom)
-
     def get_thermodynamics(
         self, atoms: Atoms, temperatures: ArrayLike, pressure: float = 0.0
     ) -> Thermodynamics:
@@ -380,8 +307,29 @@ class CloudCalculator(Calculator):
         with self._lock:
             return float(stability(crystal, model=self.model)["energy_above_hull"][0])
 
-    def _get_vibrational(self, name: str, atoms: Atoms | None, per_atom: bool) -> float:
-        return self._get(f"{name}_per_atom" if per_atom else name, atoms)
+    def __getattr__(self, name: str) -> Callable[..., float]:
+        """Getters of the properties of the checkpoint, with ``per_atom`` where the property is one of the cell."""
+        properties = self.model.properties if "model" in vars(self) else {}
+        quantity = name.removeprefix("get_")
+        if quantity == name or quantity not in properties:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+
+        def getter(atoms: Atoms | None = None) -> float:
+            return self._get(quantity, atoms)
+
+        def getter_of_cell(atoms: Atoms | None = None, per_atom: bool = False) -> float:
+            return self._get(f"{quantity}_per_atom" if per_atom else quantity, atoms)
+
+        method = getter_of_cell if f"{quantity}_per_atom" in properties else getter
+        info = properties[quantity]
+        method.__name__, method.__qualname__ = name, f"{type(self).__name__}.{name}"
+        method.__doc__ = f"{info.description} Unit: {info.unit or 'none'}."
+        return method
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(f"get_{name}" for name in self.model.properties)]
 
 
 def _load(model: Any) -> tuple[str, CloudModel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ase import Atoms, units
 from ase.build import bulk, make_supercell
 from ase.calculators.calculator import PropertyNotImplementedError
 
+from cloud_model import CloudModel
 from cloud_model.errors import ArgumentError, CheckpointError, CloudWarning, VocabularyError
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 from cloud_model.stability.distances import stability
@@ -17,10 +19,6 @@ from cloud_model.stability.references import References
 from cloud_plugins import CloudCalculator
 
 PER_CELL = [name for name, info in THERMODYNAMICS.items() if info.basis == "cell"]
-GETTERS = [
-    *(name for name in SCALARS if name != "formation_energy_per_atom"),
-    *(name.removesuffix("_per_atom") for name in THERMODYNAMICS if name.endswith("_per_atom")),
-]
 
 
 @pytest.fixture
@@ -64,12 +62,32 @@ def test_intensive_results_do_not(calculator, nacl, name):
     assert calculator.get_property(name, skewed) == pytest.approx(calculator.get_property(name, nacl))
 
 
-@pytest.mark.parametrize("name", GETTERS)
+@pytest.mark.parametrize("name", [*SCALARS, *THERMODYNAMICS])
 def test_getters(calculator, nacl, name):
     getter = getattr(calculator, f"get_{name}")
     assert getter(nacl) == calculator.get_property(name, nacl)
-    if f"{name}_per_atom" in THERMODYNAMICS:
+    assert f"get_{name}" in dir(calculator)
+    assert THERMODYNAMICS.get(name, SCALARS.get(name)).unit in getter.__doc__
+    if name in PER_CELL:
         assert getter(nacl) == pytest.approx(2 * getter(nacl, per_atom=True))
+    else:
+        with pytest.raises(TypeError, match="per_atom"):
+            getter(nacl, per_atom=True)
+
+
+def test_getters_of_a_finetuned_checkpoint(tiny_model, nacl):
+    config = tiny_model.checkpoint.config
+    targets, properties = (
+        {"hardness" if name == "band_gap" else name: value for name, value in mapping.items()}
+        for mapping in (config.targets, config.properties)
+    )
+    renamed = replace(config, targets=targets, properties=properties)
+    calculator = CloudCalculator(CloudModel(replace(tiny_model.checkpoint, config=renamed)))
+    assert calculator.get_hardness(nacl) == calculator.get_property("hardness", nacl)
+    assert "get_hardness" in dir(calculator)
+    assert not hasattr(calculator, "get_band_gap")
+    with pytest.raises(AttributeError, match="get_band_gap"):
+        copy.copy(calculator).get_band_gap(nacl)
 
 
 def test_temperature_is_a_parameter(calculator, nacl):
