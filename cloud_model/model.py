@@ -231,7 +231,7 @@ class CloudModel:
         self,
         crystals: Any,
         properties: str | Sequence[str] | None = None,
-        temperature: float = 300.0,
+        temperature: float | Sequence[float] | Array = 300.0,
         errors: Literal["raise", "nan"] = "nan",
         interval: float | None = None,
         order: int = 0,
@@ -245,8 +245,8 @@ class CloudModel:
             a path to a file that either reads, or a SCOPE string.
         properties : str or sequence of str, optional
             Names from `properties`; all if left out.
-        temperature : float
-            Temperature for thermodynamic properties (K).
+        temperature : float or sequence of float
+            Temperature for thermodynamic properties (K), or several, of which each crystal has a row.
         errors : {'raise', 'nan'}
             How unreadable crystals of a collection are handled: an error for the batch, or rows of
             NaN and a warning.
@@ -260,7 +260,9 @@ class CloudModel:
         Returns
         -------
         DataFrame
-            One row a crystal, with the index of `crystals` if it comes from pandas. For each property a
+            One row a crystal, with the index of `crystals` if it comes from pandas. For several temperatures
+            one row a crystal and temperature, in this order; the index of the crystals, called ``crystal`` if it
+            has no name, gets a level ``temperature``: ``frame.xs(300, level="temperature")``. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
             error, or the two bounds. Column ``out_of_domain`` is true where a crystal is less like the training
             crystals than 98% of held-out ones are, so that neither prediction nor standard error can be trusted;
@@ -279,19 +281,31 @@ class CloudModel:
         PropertyError
             If the model does not know a property.
         ArgumentError
-            If the temperature is not a finite number >= 0, or no interval holds such a share.
+            If a temperature is not a finite number >= 0, there is none, or no interval holds such a share.
         """
         import pandas as pd
 
         crystals = all_crystals(crystals)
+        is_list = np.ndim(temperature) == 1
+        values: Any = temperature if is_list else [temperature]
+        grid = np.array([checked_temperature(value) for value in values])
+        if not len(grid):
+            raise ArgumentError("temperature", "is an empty list", "Give temperatures in K.")
+        tables = self._predict(crystals, properties, grid, errors, interval, order)
         columns: dict[str, Any] = {
-            **self.predict_arrays(crystals, properties, temperature, errors, interval, order)
+            name: np.stack([table[name] for table in tables], axis=1).ravel() for name in tables[0]
         }
         if "out_of_domain" in columns:
             columns["out_of_domain"] = pd.array(columns["out_of_domain"], dtype="boolean")
-        return pd.DataFrame(
-            columns, index=crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None
-        )
+        frame = pd.DataFrame(columns)
+        index = crystals.index if isinstance(crystals, pd.Series | pd.DataFrame) else None
+        if is_list:
+            index = pd.RangeIndex(len(frame) // len(grid)) if index is None else index
+            levels = [index.get_level_values(i).repeat(len(grid)) for i in range(index.nlevels)]
+            names = ["crystal" if name is None and index.nlevels == 1 else name for name in index.names]
+            temperatures = np.tile(grid, len(index))
+            index = pd.MultiIndex.from_arrays([*levels, temperatures], names=[*names, "temperature"])
+        return frame if index is None else frame.set_axis(index)
 
     def predict_arrays(
         self,
@@ -304,7 +318,7 @@ class CloudModel:
     ) -> dict[str, NDArray[Any]]:
         """Predict properties without pandas, which takes longer than the network for a single crystal.
 
-        Parameters and exceptions are those of `predict`.
+        Parameters and exceptions are those of `predict`; there is one temperature.
 
         Returns
         -------
@@ -312,29 +326,45 @@ class CloudModel:
             The columns of `predict`, each of shape (n,); ``error`` of objects, all others of floats, with
             NaN in the rows of bad crystals.
         """
+        grid = np.array([checked_temperature(temperature)])
+        (columns,) = self._predict(crystals, properties, grid, errors, interval, order)
+        return columns
+
+    def _predict(
+        self,
+        crystals: Any,
+        properties: str | Sequence[str] | None,
+        temperatures: Array,
+        errors: Literal["raise", "nan"],
+        interval: float | None,
+        order: int,
+    ) -> list[dict[str, NDArray[Any]]]:
+        """The columns of `predict` at each temperature."""
         names = self._names(properties)
-        temperature = checked_temperature(temperature)
         if type(order) is not int or order < 0:
             raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
         good, failures = self._read_in_order(all_crystals(crystals), errors, order)
         total = len(good) + len(failures)
         cells = [cell for group in good.values() for cell in group]
-        columns: dict[str, NDArray[Any]] = self._columns(cells, names, temperature, interval)
-        if order:
-            columns = _mean_over_cells(columns, [len(group) for group in good.values()])
+        found = self._outputs(cells)
+        tables: list[dict[str, NDArray[Any]]] = []
         reasons = np.full(total, None)
-        if failures:
-            place = np.full(total, -1)
-            place[list(good)] = np.arange(len(good))
-            columns = {name: np.append(values, np.nan)[place] for name, values in columns.items()}
-            reasons[list(failures)] = [str(failure) for failure in failures.values()]
-        if order:
-            strings = np.full(total, None)
-            for i, group in good.items():
-                if len(group) > 1 or group[0].is_ordered:
-                    strings[i] = [cell.text for cell in group]
-            columns["ordered_cells"] = strings
-        return columns | {"error": reasons}
+        reasons[list(failures)] = [str(failure) for failure in failures.values()]
+        strings = np.full(total, None)
+        for i, group in good.items():
+            if len(group) > 1 or group[0].is_ordered:
+                strings[i] = [cell.text for cell in group]
+        extra = {"ordered_cells": strings} if order else {}
+        for temperature in temperatures.tolist():
+            columns: dict[str, NDArray[Any]] = self._columns(cells, found, names, temperature, interval)
+            if order:
+                columns = _mean_over_cells(columns, [len(group) for group in good.values()])
+            if failures:
+                place = np.full(total, -1)
+                place[list(good)] = np.arange(len(good))
+                columns = {name: np.append(values, np.nan)[place] for name, values in columns.items()}
+            tables.append(columns | extra | {"error": reasons})
+        return tables
 
     def embed(
         self, crystals: Any, pooling: Pooling = "layers", errors: Literal["raise", "nan"] = "raise"
@@ -499,10 +529,14 @@ class CloudModel:
 
     @torch.inference_mode()
     def _columns(
-        self, crystals: Sequence[_Described], names: Sequence[str], temperature: float, interval: float | None
+        self,
+        crystals: Sequence[_Described],
+        found: _Outputs,
+        names: Sequence[str],
+        temperature: float,
+        interval: float | None,
     ) -> dict[str, Array]:
         """Values of the named properties, standard errors or bounds, and the domain, one number a crystal."""
-        found = self._outputs(crystals)
         n_atoms = np.array([np.nan if crystal.n_atoms is None else crystal.n_atoms for crystal in crystals])
         scalars = list(self.checkpoint.config.targets)
         curves = _thermodynamics(found, names, temperature)
@@ -708,7 +742,7 @@ def checked_temperature(value: Any) -> float:
         raise ArgumentError(
             f"temperature {value!r}",
             "is not a number",
-            "Give one temperature in K; for several use thermodynamics().",
+            "Give a temperature in K.",
         ) from None
     if not 0 <= temperature < np.inf:
         raise ArgumentError(

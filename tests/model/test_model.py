@@ -97,12 +97,6 @@ def test_inputs_are_not_changed(tiny_model):
     assert before == SALT
 
 
-@pytest.mark.parametrize("temperature", [-1, float("nan"), float("inf"), "warm", [100, 200], None])
-def test_temperatures_that_are_none_are_refused(tiny_model, temperature):
-    with pytest.raises(ArgumentError, match="temperature"):
-        tiny_model.predict([SALT], temperature=temperature)
-
-
 def test_temperature_limits(tiny_model):
     cold = tiny_model.predict(SALT, temperature=0).iloc[0]
     assert cold["heat_capacity_per_atom"] == cold["vibrational_entropy_per_atom"] == 0
@@ -184,3 +178,33 @@ def test_all_crystals_of_a_file(tiny_model, tmp_path):
         tiny_model.thermodynamics(path, [300])
     with pytest.warns(CloudWarning, match=r"holds 2 crystals.*@0"):
         assert tiny_model.predict([path], "band_gap")["band_gap"].isna().all()
+
+
+def test_several_temperatures_are_rows_of_each_crystal(tiny_model, rock_salts):
+    names = ["heat_capacity_per_atom", "bulk_modulus"]
+    crystals = pd.Series(rock_salts[:2], index=["MgO", "MgS"])
+    frame = tiny_model.predict(crystals, names, temperature=[300, 100])
+    assert list(frame.index) == [("MgO", 300.0), ("MgO", 100.0), ("MgS", 300.0), ("MgS", 100.0)]
+    assert frame.index.names == ["crystal", "temperature"]
+    for temperature in (100, 300):
+        alone = tiny_model.predict(crystals, names, temperature)
+        pd.testing.assert_frame_equal(frame.xs(temperature, level="temperature"), alone, check_names=False)
+
+
+def test_several_temperatures_of_one_crystal_and_of_bad_ones(tiny_model, rock_salts):
+    assert list(tiny_model.predict(rock_salts[0], "band_gap", temperature=(100,)).index) == [(0, 100.0)]
+    with pytest.warns(CloudWarning, match="1 of 2 crystals") as warned:
+        frame = tiny_model.predict(
+            [rock_salts[0], "no|such|string"], "band_gap", temperature=np.array([1, 2])
+        )
+    assert len(warned) == 1
+    assert frame["error"].notna().tolist() == [False, False, True, True]
+    assert frame["band_gap"].isna().tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "temperature", [-1, np.nan, np.inf, "hot", None, [], [300, -1], [300, np.nan], [[300]], ["hot"]]
+)
+def test_temperatures_that_are_none_are_refused(tiny_model, rock_salts, temperature):
+    with pytest.raises(ArgumentError, match="temperature"):
+        tiny_model.predict(rock_salts[0], temperature=temperature)
