@@ -150,14 +150,14 @@ def table(results: pd.DataFrame) -> str:
         "68%",
         "95%",
     ]
-    lines = [head, ["---"] * len(head)]
+    lines = []
     for name, row in results.iterrows():
         errors = [f"{row[column]:.3g}" for column in ("mae", *baselines)]
         coverage = [
             "" if pd.isna(row[column]) else f"{row[column]:.0%}" for column in ("coverage_68", "coverage_95")
         ]
         lines.append([str(name), row.unit, str(row.training), str(row["count"]), *errors, *coverage])
-    return markdown(lines)
+    return markdown(head, lines)
 
 
 def height_table(heights: pd.DataFrame) -> str:
@@ -166,7 +166,7 @@ def height_table(heights: pd.DataFrame) -> str:
         [str(group), f"{row['count']:g}", f"{row.mae:.3f}", f"{row.bias:+.3f}"]
         for group, row in heights.iterrows()
     ]
-    return markdown([["", "crystals", "MAE", "mean error"], ["---"] * 4, *rows])
+    return markdown(["", "crystals", "MAE", "mean error"], rows)
 
 
 def grouped(errors: pd.DataFrame) -> str:
@@ -183,8 +183,8 @@ def grouped(errors: pd.DataFrame) -> str:
         ]
         for group, row in errors.iterrows()
     ]
-    return markdown([head, ["---"] * len(head), *rows])
+    return markdown(head, rows)
 
 
-def markdown(lines: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    return pd.DataFrame(rows, columns=head).to_markdown(index=False, disable_numparse=True)

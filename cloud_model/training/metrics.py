@@ -55,20 +55,19 @@ def calibration(label: Array, value: Array, error: Array) -> float:
 
 def score_table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """Markdown table of `scores`, one row a predictor."""
-    lines = [
-        f"| | MAE{f' ({unit})' if unit else ''} | RMSE | R2 | MAE:MAD | 68% | 95% |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        cells = [
-            row["mae"],
-            row["rmse"],
-            row["r2"],
-            row["mae_over_mad"],
-            row.get("coverage_68"),
-            row.get("coverage_95"),
-        ]
-        lines.append(
-            f"| {name} | " + " | ".join("" if cell is None else f"{cell:.4g}" for cell in cells) + " |"
-        )
-    return "\n".join(lines)
+    import pandas as pd
+
+    columns = {
+        "mae": f"MAE ({unit})" if unit else "MAE",
+        "rmse": "RMSE",
+        "r2": "R2",
+        "mae_over_mad": "MAE:MAD",
+        "coverage_68": "68%",
+        "coverage_95": "95%",
+    }
+    cells = {
+        name: {title: "" if row.get(key) is None else f"{row[key]:.4g}" for key, title in columns.items()}
+        for name, row in rows.items()
+    }
+    table = pd.DataFrame.from_dict(cells, orient="index", columns=list(columns.values()))
+    return table.to_markdown(disable_numparse=True)
