@@ -9,10 +9,16 @@ There are no coordinates and nothing is relaxed, so this says where to look, not
 
 from __future__ import annotations
 
+import argparse
+
 from cloud_model import CloudModel, Scope
 from cloud_model.stability.distances import competing_phases
 from cloud_plugins.pymatgen import phase_diagram, predicted_entries, screen
 from cloud_plugins.pymatgen.diagram import hull_figure
+
+argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+).parse_args()
 
 ELEMENTS = "Li-P-N"
 MAX_SITES = 16  # in the conventional cell; larger cells take longer
