@@ -163,7 +163,13 @@ class _FineTunedRegressor(RegressorMixin, _CrystalEstimator):  # type: ignore[mi
 
     def _held_out(self, tokens: Sequence[Tokens], seed: int) -> NDArray[np.int64]:
         """Rows for validation; equal crystals are all in or all out."""
-        _, groups = np.unique([str(row.ids) for row in tokens], return_inverse=True)
+        distinct, groups = np.unique([str(row.ids) for row in tokens], return_inverse=True)
+        if len(distinct) == 1:
+            raise ArgumentError(
+                f"X of {len(tokens)} crystals",
+                "holds only one crystal, so that none can be held out for validation",
+                "Give at least two different crystals.",
+            )
         splitter = GroupShuffleSplit(1, test_size=self.validation_fraction, random_state=seed)
         _, rows = next(splitter.split(tokens, groups=groups))
         return rows

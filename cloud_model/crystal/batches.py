@@ -55,4 +55,10 @@ def _only(row: Any) -> Any:
         return row
     if len(row) != 1:
         raise ArgumentError(f"a row of {len(row)} entries", "is not one crystal", "Give one crystal a row.")
+    if type(row[0]).__name__ in {"Atom", "Site", "PeriodicSite"}:
+        raise ArgumentError(
+            "a row",
+            "is an atom; numpy takes crystals apart into their atoms",
+            "Give a DataFrame of one column that holds the crystals.",
+        )
     return row[0]

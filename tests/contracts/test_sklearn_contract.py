@@ -14,9 +14,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from ase.build import bulk
 from pymatgen.io.ase import AseAtomsAdaptor
 from sklearn.base import clone, is_regressor
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import BaggingRegressor
 from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
@@ -25,6 +27,7 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from cloud_model.errors import ArgumentError
 from cloud_plugins import CloudDebyeRegressor, CloudEmbedder, CloudRegressor
 
 ESTIMATORS = [CloudEmbedder(), CloudRegressor(), CloudDebyeRegressor()]
@@ -181,6 +184,20 @@ def test_composes(embedder, X, y):
     pipeline = make_pipeline(union, Ridge(1e-3)).fit(X, y)
     assert pipeline.score(X, y) > 0.9
     assert pipeline.predict(X[:2]).shape == (2,)
+
+
+def test_bagging_takes_frames_and_refuses_crystals_taken_apart(embedder):
+    crystals, labels = [bulk(symbol) for symbol in ("Cu", "Al", "Ag", "Au")], np.arange(4.0)
+    bagging = BaggingRegressor(make_pipeline(embedder, Ridge()), n_estimators=2, random_state=0)
+    with pytest.raises(ArgumentError, match=r"takes crystals apart.*DataFrame of one column"):
+        bagging.fit(crystals, labels)
+    frame = pd.DataFrame({"crystal": pd.Series(crystals, dtype=object)})
+    assert np.isfinite(bagging.fit(frame, labels).predict(frame)).all()
+
+
+def test_copies_of_one_crystal_cannot_be_validated(regressor):
+    with pytest.raises(ArgumentError, match="6 crystals: holds only one crystal"):
+        clone(regressor).fit([bulk("Cu")] * 6, np.arange(6.0))
 
 
 def test_grid_search_over_a_pipeline(embedder, X, y):

@@ -146,6 +146,18 @@ def test_cut_off_file_is_refused(saved, model):
         validate_heat_capacity(file, model=model)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+def test_forces_cut_short_are_refused(copper, tmp_path, model, share):
+    from phonopy.file_IO import write_FORCE_SETS
+
+    copper.save(tmp_path / "phonopy.yaml", settings={"force_sets": False, "displacements": False})
+    forces = tmp_path / "FORCE_SETS"
+    write_FORCE_SETS(copper.dataset, forces)
+    forces.write_bytes(forces.read_bytes()[: int(share * forces.stat().st_size)])
+    with pytest.raises(PhononError, match="a file of forces beside it is cut short"):
+        validate_heat_capacity(tmp_path, model=model)
+
+
 def test_file_without_forces_is_refused(copper, tmp_path, model):
     copper.save(tmp_path / "phonopy.yaml", settings={"force_sets": False, "displacements": False})
     with pytest.raises(PhononError, match="holds no forces"):
