@@ -19,6 +19,7 @@ from pymatgen.entries.computed_entries import (
 )
 
 from cloud_model import Scope
+from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, BatchError, DataError
 from cloud_model.stability.references import ENERGY, References
 from cloud_plugins.pymatgen import cli, phase_diagram, predicted_entries, screen, stability
@@ -271,7 +272,8 @@ def test_first_structures_have_the_string_of_their_candidate(tmp_path, rock_salt
 
 
 def run(command, *arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments], standalone_mode=False)
+    arguments = [command.name, *map(str, arguments)]
+    return CliRunner().invoke(cloud, arguments, standalone_mode=False)
 
 
 def test_hull_prints_json_csv_and_tables(tiny_checkpoint, tmp_path):
