@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
-from cloud_model.model import CloudModel, Pooling
+from cloud_model.model import CloudModel, Pooling, checked_temperature
 from cloud_model.properties.catalogue import THERMODYNAMICS
 from cloud_model.scope.string import Scope, is_scope_string
 from cloud_model.stability.distances import stability
@@ -262,7 +262,8 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
         model = self._loaded
         names = self._names(model)
         own = [name for name in names if name not in STABILITY]
-        frames = [model.predict(crystals, own, self.temperature, errors)] if own else []
+        temperature = checked_temperature(self.temperature)
+        frames = [model.predict(crystals, own, temperature, errors)] if own else []
         if len(own) < len(names):
             frames.append(stability(crystals, model=model, errors=errors))
         features: NDArray[np.float64] = pd.concat(frames, axis=1)[names].to_numpy(dtype=float)

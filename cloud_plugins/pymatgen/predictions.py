@@ -15,7 +15,7 @@ from pymatgen.core.structure import IStructure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from cloud_model.crystal.batches import crystal_list, is_collection
-from cloud_model.model import CloudModel
+from cloud_model.model import CloudModel, checked_temperature
 
 PREFIX = "cloud_"
 
@@ -63,8 +63,9 @@ def with_predictions(
     """
     loaded = CloudModel.from_pretrained(model)
     batch = crystal_list(crystals) if is_collection(crystals) else crystals
+    temperature = checked_temperature(temperature)
     rows = loaded.predict(batch, properties, temperature, errors="raise").drop(columns="error")
-    common = {"model": loaded.name, "temperature": float(temperature)}
+    common = {"model": loaded.name, "temperature": temperature}
     results = [row | common for row in rows.to_dict("records")]
     if not is_collection(crystals):
         return _copy(crystals, results[0])

@@ -149,7 +149,7 @@ CRYSTALS = [
     Fault("twelve elements", lambda _: many_elements(), None),
     Fault("fraction that rounds to 0.0", lambda _: dilute(), None),
     Fault("1,000 atoms", lambda _: bulk("NaCl", "rocksalt", 5.64, cubic=True).repeat(5), None),
-    Fault("10,648 atoms without symmetry", lambda _: rattled(11), VocabularyError, "tokens where", slow=True),
+    Fault("4,096 atoms without symmetry", lambda _: rattled(8), VocabularyError, "tokens where", slow=True),
     Fault("string longer than the context", lambda _: long_string(), VocabularyError, "tokens where this checkpoint"),
     Fault("16,250 atoms", lambda _: bulk("Cu").repeat((25, 25, 26)), None),
     Fault("21,952 atoms", lambda _: bulk("Cu").repeat(28), CrystalError, "has 21952 atoms, more than 20000"),

@@ -23,8 +23,6 @@ NO_TEMPERATURES = [
     float("inf"),
     "warm",
     None,
-    [300],
-    np.array([1.0, 2.0]),
     1 + 1j,
     salt(),
 ]
@@ -49,6 +47,17 @@ def test_temperatures_that_are_none(temperature, tiny_model):
         lambda: CloudCalculator(tiny_model, temperature=temperature),
         lambda: CloudCalculator(tiny_model).set(temperature=temperature),
         lambda: CloudPropertyFeaturizer(tiny_model, NAMES, temperature).featurize(salt()),
+    ):
+        with pytest.raises(ArgumentError, match="temperature"):
+            call()
+
+
+@pytest.mark.parametrize("temperatures", [[300], np.array([1.0, 2.0])], ids=str)
+def test_hosts_take_one_temperature(temperatures, tiny_model):
+    for call in (
+        lambda: CloudCalculator(tiny_model, temperature=temperatures),
+        lambda: CloudCalculator(tiny_model).set(temperature=temperatures),
+        lambda: CloudPropertyFeaturizer(tiny_model, NAMES, temperatures).featurize(salt()),
     ):
         with pytest.raises(ArgumentError, match="temperature"):
             call()
