@@ -246,8 +246,11 @@ def validate_quasi_harmonic(
     ArgumentError
         An argument is out of its range or missing.
     """
+    from cloud_model import CloudModel
+
     if not 0 < max_temperature < np.inf:
         raise ArgumentError(f"max_temperature {max_temperature!r}", "is not positive", "Give it in K.")
+    loaded = CloudModel.from_pretrained(model)
     calculator = calculator or getattr(reference, "calc", None)
     if calculator is not None:
         settings = {"supercell_length": supercell_length, "cache": cache}
@@ -265,9 +268,7 @@ def validate_quasi_harmonic(
         described = str(described)
     if not is_scope_string(described):
         described = to_crystal(described)
-    from cloud_model import CloudModel
-
-    cloud = CloudModel.from_pretrained(model).thermodynamics(described, found.temperatures, pressure)
+    cloud = loaded.thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
 
 

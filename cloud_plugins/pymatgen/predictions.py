@@ -15,6 +15,7 @@ from pymatgen.core.structure import IStructure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from cloud_model.crystal.batches import crystal_list, is_collection
+from cloud_model.errors import ArgumentError
 from cloud_model.model import CloudModel, checked_temperature
 
 PREFIX = "cloud_"
@@ -53,6 +54,8 @@ def with_predictions(
     CloudError
         If a structure cannot be described; for a collection a `BatchError`, whose ``failures`` names each.
         Disordered structures must be ordered first.
+    ArgumentError
+        If something else is among them, or the temperature is not a finite number >= 0.
 
     Examples
     --------
@@ -62,9 +65,18 @@ def with_predictions(
     ['cloud_band_gap', 'cloud_band_gap_std', 'cloud_model', 'cloud_out_of_domain', 'cloud_temperature']
     """
     loaded = CloudModel.from_pretrained(model)
-    batch = crystal_list(crystals) if is_collection(crystals) else crystals
     temperature = checked_temperature(temperature)
-    rows = loaded.predict(batch, properties, temperature, errors="raise").drop(columns="error")
+    batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
+    for crystal in batch:
+        if not isinstance(crystal, Carrier):
+            raise ArgumentError(
+                type(crystal).__name__,
+                "is no Structure and no ComputedStructureEntry, which could carry predictions",
+                "Convert it, or use CloudModel.predict.",
+            )
+    rows = loaded.predict(
+        batch if is_collection(crystals) else crystals, properties, temperature, errors="raise"
+    ).drop(columns="error")
     common = {"model": loaded.name, "temperature": temperature}
     results = [row | common for row in rows.to_dict("records")]
     if not is_collection(crystals):

@@ -15,7 +15,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from cloud_model import Scope
-from cloud_model.errors import BatchError, DisorderedCrystalError, PropertyError
+from cloud_model.errors import ArgumentError, BatchError, DisorderedCrystalError, PropertyError
 from cloud_plugins.pymatgen import with_predictions
 
 
@@ -116,3 +116,11 @@ def test_disordered_structures_must_be_ordered_first(structure, tiny_model):
 def test_unknown_properties_are_refused(structure, tiny_model):
     with pytest.raises(PropertyError, match="colour"):
         with_predictions(structure, "colour", model=tiny_model)
+
+
+@pytest.mark.parametrize("wrong", ["NaCl.cif", None, 3, "F | Na | Cl"])
+def test_only_what_carries_predictions_gets_them(tiny_model, rock_salts, wrong):
+    for crystals in (wrong, [rock_salts[0], wrong]):
+        with pytest.raises(ArgumentError, match="no Structure"):
+            with_predictions(crystals, model=tiny_model)
+    assert with_predictions([], model=tiny_model) == []
