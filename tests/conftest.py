@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ os.environ.pop("COLUMNS", None)  # tables are as wide as in a file, whatever ter
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are too small for threads; subprocesses too
 
 import torch  # (reads it)
+
+# recipes and benchmarks are not installed; last, so that an installed cloud_model is the one that is tested
+sys.path.append(str(Path(__file__).parents[1]))
 
 # jobs that a shell starts in the background inherit that interrupts are ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
