@@ -24,7 +24,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 
 from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError
-from cloud_model.model import CloudModel, Pooling
+from cloud_model.model import CloudModel
+from cloud_model.network.ensemble import Pooling
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo

@@ -355,7 +355,7 @@ def unseen(checkpoint: Checkpoint, measured: pd.DataFrame) -> IsobaricCrystals:
             for member in checkpoint.members
         ]
     ).mean(0)
-    errors = torch.stack([output.expansion.scale.double() for output in outputs]).mean(0)
+    errors = torch.stack([output.expansion.errors.double() for output in outputs]).mean(0)
     spectra = spectra.calibrated(checkpoint.config.spread_calibration)
     return IsobaricCrystals(spectra, UncertainExpansion(logarithms, errors), GRID_POINTS)
 

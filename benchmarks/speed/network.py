@@ -16,7 +16,8 @@ from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError
 from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.precision import choose_precision, encoding_in
+from cloud_model.network.ensemble import embed as embed_tokens
+from cloud_model.network.precision import choose_precision
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import PAD, SPECIAL_TOKENS, Tokenizer, Tokens, build_vocabulary
 from cloud_model.scope.batches import scopes
@@ -58,8 +59,7 @@ def lower_precision(data: Path, rows: int, rounds: int) -> list[Row]:
 
     def run(network: CloudModel) -> Callable[[], None]:
         def embed() -> None:
-            with encoding_in(network.dtype):
-                network._pool(tokens, "mean")
+            embed_tokens(network.checkpoint.members, tokens, "mean", network.dtype)
 
         return embed
 
@@ -112,7 +112,7 @@ def compare(name: str, ours: CloudModel, atoms: list, rounds: int) -> Row:
     found = {}
 
     def run_ours() -> None:
-        found["ours"] = torch.from_numpy(ours._pool(list(dict.fromkeys(tokens)), "mean"))
+        found["ours"] = embed_tokens(ours.checkpoint.members, list(dict.fromkeys(tokens)), "mean")
 
     def run_theirs() -> None:
         found["theirs"] = torch.cat(

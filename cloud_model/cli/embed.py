@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cloud_model.cli.shards import Sharding
-    from cloud_model.model import CloudModel, Pooling
+    from cloud_model.model import CloudModel
+    from cloud_model.network.ensemble import Pooling
     from cloud_model.network.precision import Choice
 
 Batch = tuple[list[str], "NDArray[np.float32]"]

@@ -122,8 +122,10 @@ def _records(
     order: int,
 ) -> Iterator[dict[str, Any]]:
     """One record a crystal; lists of values over temperature if there are several."""
-    missing: dict[str, Any] = dict.fromkeys((name + suffix for name in names for suffix in ("", "_std")), nan)
-    if model.checkpoint.config.domain:
+    from cloud_model.inference.columns import column_names
+
+    missing: dict[str, Any] = dict.fromkeys(column_names(model.checkpoint.config, names), nan)
+    if "out_of_domain" in missing:
         missing["out_of_domain"] = None
     for sources in portions:
         scopes = model.scopes([source.crystal for source in sources])  # read once for all temperatures

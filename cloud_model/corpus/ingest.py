@@ -276,6 +276,6 @@ class _State:
 
 def _count_tokens(counts: Counter[tuple[str, str]], scope: Scope, tokenizer: Tokenizer) -> None:
     try:
-        counts["length", str(len(tokenizer.encode(str(scope)).ids))] += 1
+        counts["length", str(len(tokenizer.encode(scope).ids))] += 1
     except VocabularyError as error:
         counts["unknown", error.reason] += 1

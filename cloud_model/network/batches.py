@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cloud_model.network.precision import encoding_precision, kernels
+from cloud_model.network.precision import Precision, kernels
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 
 TOKENS_PER_BATCH = 1024
@@ -29,7 +29,9 @@ Result = TypeVar("Result")
 
 
 @torch.inference_mode()
-def run_batched(function: Callable[[TokenBatch], Result], tokens: Sequence[Tokens]) -> Result:
+def run_batched(
+    function: Callable[[TokenBatch], Result], tokens: Sequence[Tokens], precision: Precision = "float32"
+) -> Result:
     """Apply a function to batches of equal length and put the results back in order.
 
     Parameters
@@ -38,6 +40,8 @@ def run_batched(function: Callable[[TokenBatch], Result], tokens: Sequence[Token
         Batch -> a tensor whose first axis is the batch, or a tuple of such, of None and of tuples.
     tokens : sequence of Tokens
         At least one.
+    precision : {'float32', 'bfloat16', 'float16'}
+        In which the function multiplies matrices.
 
     Returns
     -------
@@ -46,30 +50,30 @@ def run_batched(function: Callable[[TokenBatch], Result], tokens: Sequence[Token
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
     batches = _batches([-(-len(tokens[row].ids) // LENGTHS) * LENGTHS for row in order])
-    with kernels(encoding_precision(), torch.device("cpu")):
+    with kernels(precision, torch.device("cpu")):
         parts = [
             function(TokenBatch.collate([tokens[row] for row in order[rows]], LENGTHS)) for rows in batches
         ]
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))
-    return _each(lambda *pieces: torch.cat(pieces).cpu()[inverse], *parts)
+    return each(lambda *pieces: torch.cat(pieces).cpu()[inverse], *parts)
 
 
 def padded_rows(function: Callable[[Tensor], Result], features: Tensor) -> Result:
     """Apply a function of rows to some rows, and to as many of zeros as make their number a multiple of `ROWS`."""
     missing = -len(features) % ROWS
     result = function(functional.pad(features, (0, 0, 0, missing)) if missing else features)
-    return _each(lambda part: part[: len(features)], result)
+    return each(lambda part: part[: len(features)], result)
 
 
-def _each(function: Callable[..., Tensor], *results: Any) -> Any:
+def each(function: Callable[..., Tensor], *results: Any) -> Any:
     """Apply a function to the tensors in the same place of several results."""
     first = results[0]
     if first is None:
         return None
     if isinstance(first, Tensor):
         return function(*results)
-    parts = [_each(function, *pieces) for pieces in zip(*results, strict=True)]
+    parts = [each(function, *pieces) for pieces in zip(*results, strict=True)]
     return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
 
 

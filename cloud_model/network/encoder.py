@@ -53,8 +53,10 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, ids: Tensor, types: Tensor) -> Tensor:
-        """Ids and types (batch, length) to (batch, length, hidden_size)."""
+    def forward(self, ids: Tensor, types: Tensor | None = None) -> Tensor:
+        """Ids and types (batch, length) to (batch, length, hidden_size); types are zero if there is one or none."""
+        if types is None or self.token_type_embeddings.num_embeddings == 1:
+            types = torch.zeros_like(ids)
         positions = self.position_embeddings.weight[: ids.shape[1]]
         if padding := ids.shape[1] - len(positions):  # beyond the longest string
             positions = functional.pad(positions, (0, 0, 0, padding))
@@ -149,14 +151,14 @@ class Encoder(nn.Module):
         mask : Tensor, optional
             True for tokens, False for padding, shape (batch, length). None if nothing is padded.
         types : Tensor, optional
-            Token types, int64, shape (batch, length); zero if left out.
+            Token types, int64, shape (batch, length); zero if left out, or if the encoder knows no other.
 
         Returns
         -------
         Tensor
             Shape (batch, length, hidden_size).
         """
-        hidden = self.embeddings(ids, torch.zeros_like(ids) if types is None else types)
+        hidden = self.embeddings(ids, types)
         attention_mask = None if mask is None else mask[:, None, None, :]
         for layer in cast(nn.ModuleList, self.encoder["layer"]):
             hidden = layer(hidden, attention_mask)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cloud_model.network.tokenizer import TokenBatch
+from cloud_model.physics.isobaric import UncertainExpansion
 from cloud_model.physics.mixture import FLOOR, Spectra
 
 HEAD_SIZE = 128
@@ -167,7 +168,7 @@ class ExpansionHead(nn.Module):
         middle, reach = outputs.new_tensor([*EXPANSION.values()]).unbind(-1)
         return middle.log() + reach * torch.tanh(outputs / reach)
 
-    def forward(self, features: Tensor) -> Prediction:
+    def forward(self, features: Tensor) -> UncertainExpansion:
         """Natural logarithms of the fields of `Expansion` and their standard errors, both (batch, 5)."""
         variance, mean = torch.var_mean(self.members(features), dim=1)
-        return Prediction(mean, torch.sqrt(variance + self.uncertainty**2))
+        return UncertainExpansion(mean, torch.sqrt(variance + self.uncertainty**2))

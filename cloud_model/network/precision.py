@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Literal, get_args
 
@@ -96,24 +94,6 @@ def kernels(precision: Precision, device: torch.device) -> AbstractContextManage
     oneDNN compiles, and keeps, a kernel for each new shape of a batch.
     """
     return _without_onednn if precision == "float32" and device.type == "cpu" else nullcontext()
-
-
-@contextmanager
-def encoding_in(precision: Precision) -> Iterator[None]:
-    """Context in which `run_batched` has encoders multiply matrices in a precision; heads stay in float32."""
-    token = _encoding.set(precision)
-    try:
-        yield
-    finally:
-        _encoding.reset(token)
-
-
-def encoding_precision() -> Precision:
-    """The precision of `encoding_in`, float32 outside of it."""
-    return _encoding.get()
-
-
-_encoding: ContextVar[Precision] = ContextVar("encoding", default="float32")
 
 
 def _switch_onednn(on: bool) -> None:

@@ -20,8 +20,9 @@ from cloud_model.network.heads import (
     atom_pool,
     property_features,
 )
-from cloud_model.network.precision import autocast, encoding_precision
+from cloud_model.network.precision import Precision, autocast
 from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.physics.isobaric import UncertainExpansion
 from cloud_model.physics.mixture import Spectra
 
 
@@ -30,7 +31,7 @@ class Output(NamedTuple):
 
     scalars: Prediction | None
     spectra: Spectra | None
-    expansion: Prediction | None = None  # logarithms of the fields of `Expansion`
+    expansion: UncertainExpansion | None = None
     distance: Tensor | None = None  # from the training crystals, shape (batch,); beyond 1 out of the domain
 
     def cpu(self) -> Output:
@@ -38,7 +39,7 @@ class Output(NamedTuple):
         return Output(
             self.scalars and Prediction(*(part.cpu() for part in self.scalars)),
             self.spectra and self.spectra.each(lambda part: part.cpu()),
-            self.expansion and Prediction(*(part.cpu() for part in self.expansion)),
+            self.expansion and UncertainExpansion(*(part.cpu() for part in self.expansion)),
             None if self.distance is None else self.distance.cpu(),
         )
 
@@ -88,23 +89,18 @@ class Predictor(nn.Module):
         self.expansion = ExpansionHead(features) if expansion else None
         self.domain = TrainingDomain(config.hidden_size) if domain else None
 
-    def hidden_states(self, batch: TokenBatch) -> Tensor:
+    def hidden_states(self, batch: TokenBatch, precision: Precision = "float32") -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
-        lower = encoding_precision() != "float32"
-        with autocast(encoding_precision(), batch.ids.device) if lower else nullcontext():
-            return self.encoder(batch.ids, batch.mask, self._types(batch))
+        with autocast(precision, batch.ids.device) if precision != "float32" else nullcontext():
+            return self.encoder(batch.ids, batch.mask, batch.types)
 
     def word_states(self, batch: TokenBatch) -> Tensor:
         """What enters the first layer, of the shape of the hidden states."""
-        types = self._types(batch)
-        return self.encoder.embeddings(batch.ids, torch.zeros_like(batch.ids) if types is None else types)
+        return self.encoder.embeddings(batch.ids, batch.types)
 
-    def _types(self, batch: TokenBatch) -> Tensor | None:
-        return batch.types if self.encoder.config.type_vocab_size > 1 else None
-
-    def forward(self, batch: TokenBatch) -> Output:
-        """Predictions in normalised units, and spectra in K."""
-        features = property_features(self.hidden_states(batch), batch)
+    def forward(self, batch: TokenBatch, precision: Precision = "float32") -> Output:
+        """Predictions in normalised units, and spectra in K; the encoder multiplies matrices in a precision."""
+        features = property_features(self.hidden_states(batch, precision), batch)
         return self.heads(features) if self.training else padded_rows(self.heads, features)
 
     def heads(self, features: Tensor) -> Output:

@@ -1,4 +1,4 @@
-"""SCOPE strings to token ids.
+"""SCOPE to token ids.
 
 A token is a word of the string. Two shorthands apply where the vocabulary holds their tokens; neither loses
 anything: the generators of a space group are one token instead of up to 26, and equal orbits that follow each
@@ -18,7 +18,9 @@ from torch import Tensor
 
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ScopeError, VocabularyError
+from cloud_model.scope.description import Composition, Orbits
 from cloud_model.scope.space_groups import space_groups
+from cloud_model.scope.string import Scope
 
 CLS, PAD, SEP, UNK, MASK = range(5)
 SPECIAL_TOKENS = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
@@ -28,7 +30,7 @@ LARGEST_COUNT = 99
 
 
 class Tokens(NamedTuple):
-    """One tokenised SCOPE string.
+    """One tokenised crystal.
 
     Attributes
     ----------
@@ -47,7 +49,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Tokenised strings of a batch, padded to the longest.
+    """Tokenised crystals of a batch, padded to the longest.
 
     Attributes
     ----------
@@ -66,7 +68,7 @@ class TokenBatch:
 
     @classmethod
     def collate(cls, batch: Sequence[Tokens], multiple: int = 1) -> TokenBatch:
-        """Pad tokenised strings to the longest of them, or to the next multiple of a number."""
+        """Pad tokenised crystals to the longest of them, or to the next multiple of a number."""
         length = -(-max(len(tokens.ids) for tokens in batch) // multiple) * multiple
 
         def padded(rows: Iterable[tuple[float, ...]], fill: int, dtype: torch.dtype) -> Tensor:
@@ -83,7 +85,7 @@ class TokenBatch:
 
 
 class Tokenizer:
-    """Splits SCOPE strings into tokens and looks them up.
+    """Looks up the words of SCOPE.
 
     Parameters
     ----------
@@ -121,13 +123,13 @@ class Tokenizer:
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[tuple[str, ...], int]]:
         return type(self), (self.vocabulary, self.max_length)
 
-    def encode(self, text: str) -> Tokens:
-        """Tokens of one SCOPE string.
+    def encode(self, crystal: Scope | str) -> Tokens:
+        """Tokens of one crystal.
 
         Parameters
         ----------
-        text : str
-            In the dialect that the checkpoint was trained on.
+        crystal : Scope or str
+            In the dialect that the checkpoint was trained on; the words of a SCOPE string are taken as they stand.
 
         Raises
         ------
@@ -136,70 +138,63 @@ class Tokenizer:
         VocabularyError
             If a token is unknown, or there are more tokens than the encoder reads.
         """
-        return self._encode(text)
+        if isinstance(crystal, str):
+            return self._encode(*_parts(crystal))
+        return self._encode(crystal.generators, crystal.wyckoff, crystal.orbits, crystal.composition)
 
-    def _tokenize(self, text: str) -> Tokens:
-        sections = text.split(f" {SEPARATOR} ")
-        if len(sections) != 3:
-            raise ScopeError(
-                text, f"has {len(sections)} sections", "SCOPE is 'generators | positions | composition'."
-            )
-        try:
-            words = self._words(*(section.split() for section in sections))
-        except (ValueError, ZeroDivisionError) as error:
-            raise ScopeError(text, f"is malformed ({error})", "Check it with Scope.parse.") from None
-        return self._look_up(text, words)
+    def _tokenize(
+        self, generators: str, wyckoff: tuple[str, ...], orbits: Orbits | None, composition: Composition
+    ) -> Tokens:
+        """Tokens of the parts of a `Scope`."""
+        merged = generators.replace(" ", "")
+        symmetry = [merged] if merged in self._ids else generators.split()
+        total = 0.0 if orbits else sum(fraction for _, fraction in composition)
+        shares = [
+            word
+            for element, fraction in composition
+            for word in ((element, fraction / total if total else 0.0), (str(fraction), 0.0))
+        ]
+        sections: list[list[tuple[str, float]]] = [
+            [("[CLS]", 0.0), *((word, 0.0) for word in symmetry)],
+            [(SEPARATOR, 0.0), *(self._sites(orbits) if orbits else ((symbol, 0.0) for symbol in wyckoff))],
+            [(SEPARATOR, 0.0), *shares, ("[SEP]", 0.0)],
+        ]
+        words = [word for section in sections for word, _ in section]
+        self._check(words)
+        return Tokens(
+            tuple([self._ids[word] for word in words]),
+            tuple([i for i, section in enumerate(sections) for _ in section]),
+            tuple([share for section in sections for _, share in section]),
+        )
 
-    def _words(
-        self, generators: list[str], positions: list[str], composition: list[str]
-    ) -> list[tuple[str, float]]:
-        """Tokens and their shares of the atoms."""
-        merged = "".join(generators)
-        words: list[tuple[str, float]] = [("[CLS]", 0.0)]
-        words += [(merged, 0.0)] if merged in self._ids else [(word, 0.0) for word in generators]
-        words.append((SEPARATOR, 0.0))
-        has_sites = any(word[0].isalpha() for word in positions)
-        words += self._sites(positions) if has_sites else [(word, 0.0) for word in positions]
-        words.append((SEPARATOR, 0.0))
-        words += [(word, 0.0) for word in composition] if has_sites else _weighted(composition)
-        words.append(("[SEP]", 0.0))
-        return words
-
-    def _sites(self, positions: list[str]) -> Iterator[tuple[str, float]]:
-        orbits = list(zip(positions[::2], positions[1::2], strict=True))
-        atoms = sum(_multiplicity(symbol) for symbol, _ in orbits)
+    def _sites(self, orbits: Orbits) -> Iterator[tuple[str, float]]:
+        """Words of orbits and their shares of the atoms."""
+        atoms = sum(int(symbol[:-1]) for symbol, _ in orbits)
+        largest = LARGEST_COUNT if self._counts else 1
         for (symbol, element), group in groupby(orbits):
-            for count in self._split_count(len(list(group))):
+            left = len(list(group))
+            while left:
+                count = min(left, largest)
+                left -= count
                 yield symbol, 0.0
-                yield element, count * _multiplicity(symbol) / atoms
+                yield element, count * int(symbol[:-1]) / atoms
                 if count > 1:
                     yield f"x{count}", 0.0
 
-    def _split_count(self, count: int) -> list[int]:
-        largest = LARGEST_COUNT if self._counts else 1
-        whole, rest = divmod(count, largest)
-        return [largest] * whole + [rest] * bool(rest)
-
-    def _look_up(self, text: str, words: list[tuple[str, float]]) -> Tokens:
-        unknown = [word for word, _ in words if word not in self._ids]
+    def _check(self, words: Sequence[str]) -> None:
+        unknown = sorted(set(words) - self._ids.keys())
+        if not unknown and len(words) <= self.max_length:
+            return
+        text = " ".join(words[1:-1])
+        shown = text if len(text) < 120 else f"{text[:120]}..."
         if unknown:
             raise VocabularyError(
-                text,
-                f"holds {', '.join(sorted(set(unknown)))}, unknown to this checkpoint",
-                "Use another checkpoint.",
+                shown, f"holds {', '.join(unknown)}, unknown to this checkpoint", "Use another checkpoint."
             )
-        if len(words) > self.max_length:
-            raise VocabularyError(
-                text if len(text) < 80 else f"{text[:80]}...",
-                f"has {len(words)} tokens where this checkpoint reads {self.max_length}",
-                "Use a smaller or more symmetric cell, or a checkpoint with a longer context.",
-            )
-        types, section = [], 0
-        for word, _ in words:
-            section += word == SEPARATOR
-            types.append(section)
-        return Tokens(
-            tuple(self._ids[word] for word, _ in words), tuple(types), tuple(share for _, share in words)
+        raise VocabularyError(
+            shown,
+            f"has {len(words)} tokens where this checkpoint reads {self.max_length}",
+            "Use a smaller or more symmetric cell, or a checkpoint with a longer context.",
         )
 
 
@@ -218,19 +213,28 @@ def build_vocabulary(elements: Iterable[str]) -> tuple[str, ...]:
         *SPECIAL_TOKENS,
         SEPARATOR,
         *dict.fromkeys(group.generators.replace(" ", "") for group in groups),
-        *sorted(symbols, key=lambda symbol: (_multiplicity(symbol), symbol[-1])),
+        *sorted(symbols, key=lambda symbol: (int(symbol[:-1]), symbol[-1])),
         *(f"x{count}" for count in range(2, LARGEST_COUNT + 1)),
         *(symbol for symbol in SYMBOLS if symbol in present),
         *FRACTIONS,
     )
 
 
-def _multiplicity(symbol: str) -> int:
-    return int(symbol[:-1])
-
-
-def _weighted(composition: list[str]) -> list[tuple[str, float]]:
-    fractions = [float(word) for word in composition[1::2]]
-    total = sum(fractions) or 1.0
-    shares = [share for fraction in fractions for share in (fraction / total, 0.0)]
-    return list(zip(composition, shares, strict=True))
+def _parts(text: str) -> tuple[str, tuple[str, ...], Orbits | None, Composition]:
+    """Cut a SCOPE string into what `Scope` holds, without a look at what it says."""
+    sections = text.split(f" {SEPARATOR} ")
+    if len(sections) != 3:
+        raise ScopeError(
+            text, f"has {len(sections)} sections", "SCOPE is 'generators | positions | composition'."
+        )
+    generators, positions, composition = sections[0], sections[1].split(), sections[2].split()
+    try:
+        shares = zip(composition[::2], map(float, composition[1::2]), strict=True)
+        if any(word[0].isalpha() for word in positions):
+            orbits = tuple(zip(positions[::2], positions[1::2], strict=True))
+            if not all(int(symbol[:-1]) > 0 for symbol, _ in orbits):
+                raise ValueError("a position has no sites")
+            return generators, (), orbits, tuple(shares)
+        return generators, tuple(positions), None, tuple(shares)
+    except ValueError as error:
+        raise ScopeError(text, f"is malformed ({error})", "Check it with Scope.parse.") from None

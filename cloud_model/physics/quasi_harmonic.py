@@ -38,11 +38,9 @@ from torch import Tensor
 
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 
-__all__ = ["GPA_CUBIC_ANGSTROM", "MAX_PRESSURE", "Equilibrium", "Expansion", "equilibrium"]
+__all__ = ["GPA_CUBIC_ANGSTROM", "Equilibrium", "Expansion", "equilibrium"]
 
 GPA_CUBIC_ANGSTROM = 602.214076  # J/mol, exact in the SI
-MAX_PRESSURE = 30.0
-"""GPa; the cold energy, with one B' for all crystals, is not meant for more."""
 
 _SOFTENING = 2.5  # b = B' - 2: the static bulk modulus grows by 4.5 GPa a GPa
 _STEPS = 60  # of the search for the volume, which ends in ten

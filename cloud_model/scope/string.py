@@ -237,14 +237,17 @@ class Scope:
                 return reduced_formula(counts)
         return " ".join(f"{element}{fraction:g}" for element, fraction in self.composition)
 
-    def __str__(self) -> str:
+    @property
+    def generators(self) -> str:
+        """Generators of the space group as the text has them, separated by spaces."""
         if self.dialect == "reference":
-            generators = space_group(self.space_group).published_generators
-        else:
-            generators = space_group(without_hand(self.space_group)).generators
+            return space_group(self.space_group).published_generators
+        return space_group(without_hand(self.space_group)).generators
+
+    def __str__(self) -> str:
         wyckoff = self.wyckoff if self.orbits is None else (word for orbit in self.orbits for word in orbit)
         composition = (f"{element} {fraction}" for element, fraction in self.composition)
-        return f"{generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
+        return f"{self.generators} | {' '.join(wyckoff)} | {' '.join(composition)}"
 
     def _repr_html_(self) -> str:
         from cloud_model.display.html import render

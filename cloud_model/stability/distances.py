@@ -19,7 +19,8 @@ from cloud_model.errors import (
     VocabularyError,
     warn_user,
 )
-from cloud_model.model import CloudModel, checked_temperature
+from cloud_model.model import CloudModel
+from cloud_model.physics.conditions import checked_temperature
 from cloud_model.properties.intervals import COVERAGES, interval_factor, share_within
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.string import Scope

@@ -255,7 +255,7 @@ def cross_validate(
 def _predicted(
     checkpoint: Checkpoint, name: str, crystals: LabelledCrystals, test: NDArray[np.int64]
 ) -> pd.DataFrame:
-    predicted = CloudModel(checkpoint).predict([str(crystals.scopes[row]) for row in test], [name])
+    predicted = CloudModel(checkpoint).predict([crystals.scopes[row] for row in test], [name])
     predicted = predicted.rename(columns={name: "value", f"{name}_std": "std"})[["value", "std"]]
     predicted.insert(0, "label", crystals.labels.scalars[test, 0])
     return predicted.set_index(crystals.rows[test])

@@ -120,7 +120,8 @@ class CloudCalculator(Calculator):
         CheckpointError
             If there is no such checkpoint, or it is damaged.
         """
-        from cloud_model.model import checked_temperature
+        from cloud_model.inference.columns import column_names
+        from cloud_model.physics.conditions import checked_temperature
 
         for name in kwargs.keys() - self.default_parameters.keys():
             raise ArgumentError(
@@ -134,9 +135,7 @@ class CloudCalculator(Calculator):
             kwargs["model"], self.model = _load(kwargs["model"])
             names = [*self.model.properties]
             names = ["energy", *names] if _FORMATION_ENERGY in names else names
-            self.implemented_properties = [column for name in names for column in (name, f"{name}_std")]
-            if self.model.checkpoint.config.domain:
-                self.implemented_properties.append("out_of_domain")  # 1.0 if so
+            self.implemented_properties = column_names(self.model.checkpoint.config, names)
             self.reset()
         changed: dict[str, Any] = super().set(**kwargs)
         self._applied = dict(self.parameters)

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import to_crystal
 from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.physics.conditions import checked_temperatures
 from cloud_model.scope.string import Scope, is_scope_string
 from cloud_plugins.phonopy.cells import composition, formula
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
-from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -80,7 +80,7 @@ def validate_heat_capacity(
     CheckpointError
         There is no such checkpoint.
     """
-    temperatures = _checked_temperatures(temperatures)
+    temperatures = checked_temperatures(temperatures)
     loaded: Any = model if hasattr(model, "thermodynamics") else _load(model)
     calculator = calculator or getattr(reference, "calc", None)
     if calculator is None:
@@ -115,15 +115,6 @@ def validate_heat_capacity(
         mesh_change=None if phonons.mesh is None else phonons.mesh.change,
         warnings=(*phonons.warnings, *_imaginary_modes(phonons)),
     )
-
-
-def _checked_temperatures(temperatures: ArrayLike) -> Array:
-    checked = np.atleast_1d(np.asarray(temperatures, dtype=float))
-    if checked.ndim != 1 or checked.size == 0 or not (np.isfinite(checked) & (checked >= 0)).all():
-        raise ArgumentError(
-            "temperatures", "are not finite numbers >= 0 in one dimension", "Give temperatures in K."
-        )
-    return checked
 
 
 def _unstable(phonons: Reference) -> PhononError:

@@ -16,7 +16,8 @@ from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEn
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.formula import parse_formula, reduced_formula
 from cloud_model.errors import ArgumentError, BatchError, CloudError, DataError
-from cloud_model.model import CloudModel, checked_temperature
+from cloud_model.model import CloudModel
+from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
 from cloud_model.stability.distances import competing_phases, distances, read
 from cloud_model.stability.distances import stability as _stability

@@ -16,7 +16,8 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.errors import ArgumentError
-from cloud_model.model import CloudModel, checked_temperature
+from cloud_model.model import CloudModel
+from cloud_model.physics.conditions import checked_temperature
 
 PREFIX = "cloud_"
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from cloud_model.atomic import locked, output_error, write_atomically
 from cloud_model.errors import ArgumentError, CloudError, DataError
-from cloud_model.model import CloudModel, checked_temperature
+from cloud_model.model import CloudModel
+from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
 from cloud_model.stability.distances import competing_phases, distances
 from cloud_model.stability.references import References
@@ -204,7 +205,7 @@ def _readable(candidates: Iterable[tuple[Scope, Prototype]], model: CloudModel) 
     """Strings that are not too long for the model, and the examples of their prototypes."""
     for scope, prototype in candidates:
         try:
-            model.checkpoint.tokenizer.encode(str(scope.to(model.dialect)))
+            model.checkpoint.tokenizer.encode(scope.to(model.dialect))
         except CloudError:
             continue
         yield str(scope), prototype.example

@@ -48,6 +48,25 @@ def test_repeated_orbits_are_counted(tokenizer):
     assert tokens[3:-6] == ["1a", "Mg", "1a", "O", "x99", "1a", "O", "x99", "1a", "O", "x42"]
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        SALT,
+        SPINEL,
+        SALT.to("canonical"),
+        Scope.from_orbits(1, [("1a", "O")] * 120 + [("1a", "Mg")]),
+        Scope.from_orbits(213, "Na:4a;Cl:4b"),  # the second of a pair of mirror images
+        Scope(39, ("4a",), (("O", 0.33), ("Na", 0.67)), None, "reference"),  # with generators of its own
+    ],
+    ids=str,
+)
+def test_a_scope_has_the_tokens_of_its_text(scope):
+    tokenizer = Tokenizer(build_vocabulary(["Na", "Cl", "Mg", "Al", "O"]), max_length=300)
+    words_alone = Tokenizer([*SPECIAL_TOKENS, *dict.fromkeys(str(scope).split())], max_length=1000)
+    for each in (words_alone,) if scope.dialect == "reference" else (tokenizer, words_alone):
+        assert each.encode(scope) == each.encode(str(scope))
+
+
 @pytest.mark.parametrize("scope", [SALT, SPINEL, SALT.to("canonical"), SPINEL.to("canonical")], ids=str)
 def test_shares_are_the_composition(tokenizer, scope):
     tokens = tokenizer.encode(str(scope))
@@ -86,6 +105,12 @@ def test_long_strings_are_refused_not_cut(tokenizer):
 def test_text_that_is_not_scope_is_refused(tokenizer):
     with pytest.raises(ScopeError, match="sections"):
         tokenizer.encode("NaCl")
+
+
+@pytest.mark.parametrize("change", [("4b Cl", "4b"), ("4a", "a"), ("4a", "0a"), ("Na 0.5", "Na x")])
+def test_malformed_text_is_refused(tokenizer, change):
+    with pytest.raises(ScopeError, match="malformed"):
+        tokenizer.encode(str(SALT).replace(*change))
 
 
 def test_vocabularies_without_the_special_tokens_are_refused():

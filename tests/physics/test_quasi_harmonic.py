@@ -24,7 +24,7 @@ def random_crystals(seed: int, count: int = 12) -> tuple[Spectra, Expansion]:
     torch.manual_seed(seed)
     head = ExpansionHead(8).double()
     torch.nn.init.normal_(head.output, std=3.0)
-    logarithms = head(3 * torch.randn(count, 8, dtype=torch.float64)).value.detach()
+    logarithms = head(3 * torch.randn(count, 8, dtype=torch.float64)).logarithms.detach()
     theta = torch.exp(torch.empty(count, 3, dtype=torch.float64).uniform_(np.log(15), np.log(6000)))
     weights = torch.randn(count, 3, dtype=torch.float64).softmax(-1)
     none = torch.zeros(count, dtype=torch.float64)

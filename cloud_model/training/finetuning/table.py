@@ -127,7 +127,7 @@ class LabelledCrystals:
             try:
                 if isinstance(scope, CloudError):
                     raise scope
-                tokens = checkpoint.tokenizer.encode(str(scope))
+                tokens = checkpoint.tokenizer.encode(scope)
             except CloudError as error:
                 skipped[row] = str(error)
                 continue
@@ -238,7 +238,7 @@ def judge_test(
     from cloud_model.model import CloudModel
 
     names = list(checkpoint.config.targets)
-    predicted = CloudModel(checkpoint).predict([str(crystals.scopes[row]) for row in test], names)
+    predicted = CloudModel(checkpoint).predict([crystals.scopes[row] for row in test], names)
     results = {}
     for i, name in enumerate(names):
         label = crystals.labels.scalars[:, i]

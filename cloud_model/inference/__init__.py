@@ -1,0 +1,1 @@
+"""Inference: a checkpoint and crystals become tables of properties, embeddings and thermodynamics."""
