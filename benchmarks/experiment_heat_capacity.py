@@ -3,7 +3,7 @@
     python -m benchmarks.experiment_heat_capacity DATA [--model NAME]
 
 Heat capacities and entropies are those of NIST-JANAF from which the head of expansion learned, each predicted by the
-perceptron that has not seen the formula (see ``recipes/thermochemistry.py``; the encoder may have seen the crystal,
+perceptrons that have not seen the formula (see ``recipes/thermochemistry.py``; the encoder may have seen the crystal,
 with calculated labels). Expansions are of the CRC Handbook of Chemistry and Physics and of the American Institute of
 Physics Handbook, at 293 to 300 K, and the heat capacities of the CRC Handbook (as the package ``chemicals`` has them)
 are of formulas that are not in the training tables: nothing was trained on either. Writes
@@ -286,7 +286,7 @@ def markdown(study: dict) -> str:
         [
             f"# {study['model']} against measured heat capacities\n",
             f"Heat capacity Cp and entropy S of {study['crystals']} crystals of NIST-JANAF, each predicted by the "
-            "perceptron of the head that has not seen its formula; J/(mol-atom K). Tables end at their first "
+            "perceptrons of the head that have not seen its formula; J/(mol-atom K). Tables end at their first "
             "transition.\n",
             header.format("all"),
             rule,

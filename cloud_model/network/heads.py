@@ -141,29 +141,32 @@ EXPANSION = {
 class ExpansionHead(nn.Module):
     """Small perceptrons, each trained without a part of the formulas, that say how a crystal expands.
 
-    Whatever they say is a crystal, within the ranges of `EXPANSION`.
+    Whatever they say is a crystal, within the ranges of `EXPANSION`. Perceptron k leaves out the part k modulo `PARTS`.
 
     Parameters
     ----------
     features : int
         Width of the input.
+    members : int
+        Number of perceptrons.
     """
 
-    MEMBERS = 5
+    PARTS = 5  # of the formulas
+    MEMBERS = 15
     UNITS = 32  # of each
 
     uncertainty: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, members: int = MEMBERS) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features, self.MEMBERS * self.UNITS)
-        self.output = nn.Parameter(torch.randn(self.MEMBERS, self.UNITS, len(EXPANSION)) / self.UNITS)
-        self.bias = nn.Parameter(torch.zeros(self.MEMBERS, len(EXPANSION)))
+        self.hidden = nn.Linear(features, members * self.UNITS)
+        self.output = nn.Parameter(torch.randn(members, self.UNITS, len(EXPANSION)) / self.UNITS)
+        self.bias = nn.Parameter(torch.zeros(members, len(EXPANSION)))
         self.register_buffer("uncertainty", torch.zeros(len(EXPANSION)))
 
     def members(self, features: Tensor) -> Tensor:
         """Natural logarithms of the fields of `Expansion`, as each perceptron has them, (batch, members, 5)."""
-        hidden = functional.gelu(self.hidden(features)).view(-1, self.MEMBERS, 1, self.UNITS)
+        hidden = functional.gelu(self.hidden(features)).view(len(features), -1, 1, self.UNITS)
         outputs = (hidden * self.output.mT).sum(-1) + self.bias
         middle, reach = outputs.new_tensor([*EXPANSION.values()]).unbind(-1)
         return middle.log() + reach * torch.tanh(outputs / reach)

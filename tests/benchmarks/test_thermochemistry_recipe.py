@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from cloud_model.network.heads import ExpansionHead
-from recipes.thermochemistry import ROOM, curve, fold, is_tetrahedral, reduced_formula
+from recipes.thermochemistry import ROOM, curve, fold, is_tetrahedral, out_of_fold, reduced_formula
 
 GRID = [100.0, 200.0, ROOM, *np.arange(300.0, 1501.0, 100.0)]
 
@@ -35,8 +36,8 @@ def test_tables_end_at_transitions(temperatures, heat_capacities, end):
 def test_formulas_are_divided_among_the_perceptrons():
     formulas = [f"Na{i}Cl{j}" for i in range(1, 30) for j in range(1, 30)]
     counts = np.bincount([fold(formula) for formula in formulas])
-    assert len(counts) == ExpansionHead.MEMBERS
-    assert counts.min() > len(formulas) / ExpansionHead.MEMBERS / 2
+    assert len(counts) == ExpansionHead.PARTS
+    assert counts.min() > len(formulas) / ExpansionHead.PARTS / 2
     assert reduced_formula("Hg2Cl2") == "HgCl"
 
 
@@ -47,3 +48,13 @@ def test_tetrahedral_networks():
     assert is_tetrahedral(122, "Cu:4a;In:4b;Se:8d")
     assert not is_tetrahedral(225, "Na:4a;Cl:4b")
     assert not is_tetrahedral(216, "Ni:4c;Mn:4a;Sb:4b")
+
+
+def test_what_is_measured_was_not_seen():
+    """Of each formula only perceptrons that leave it out are heard."""
+    formulas = ["NaCl", "KCl", "MgO", "Al2O3", "TiN", "CaF2"]
+    members = torch.arange(ExpansionHead.MEMBERS)[None, :, None].expand(len(formulas), -1, 5).double()
+    heard = out_of_fold(members, pd.DataFrame({"formula": formulas}))
+    groups = ExpansionHead.MEMBERS // ExpansionHead.PARTS
+    expected = [fold(formula) + ExpansionHead.PARTS * (groups - 1) / 2 for formula in formulas]
+    np.testing.assert_allclose(heard[:, 0], expected)
