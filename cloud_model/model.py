@@ -19,7 +19,7 @@ from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import all_crystals
 from cloud_model.errors import ArgumentError, CloudError, PropertyError
 from cloud_model.inference.columns import Columns, property_names
-from cloud_model.inference.crystals import CrystalReader, Errors, ReadBatch
+from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
 from cloud_model.inference.tables import property_table, to_frame
 from cloud_model.network.ensemble import Pooling
@@ -32,6 +32,7 @@ from cloud_model.physics.mixture import Spectra
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_model.process import after_fork
 from cloud_model.properties.catalogue import PropertyInfo
+from cloud_model.scope.batches import describe
 from cloud_model.scope.string import Scope
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ class CloudModel:
         self.name = checkpoint.config.name
         self.dialect = checkpoint.config.dialect
         self.symprec = checkpoint.config.symprec
-        self._reader = CrystalReader(checkpoint)
 
     def __reduce__(self) -> tuple[type[CloudModel], tuple[Checkpoint, Precision]]:
         return type(self), (self.checkpoint, self.dtype)
@@ -166,7 +166,7 @@ class CloudModel:
         crystals : sequence
             ASE Atoms, pymatgen Structures, paths, SCOPE strings; mixed if you like.
         """
-        return self._reader.scopes(list(crystals))
+        return describe(self.checkpoint.describer, list(crystals))
 
     def tokens(self, crystals: Any) -> list[Tokens]:
         """Token ids of each crystal, what the network is trained on.
@@ -182,7 +182,7 @@ class CloudModel:
             If a single crystal cannot be read; for a collection a `BatchError`, whose ``failures`` names
             each.
         """
-        return [crystal.tokens for crystal in self._reader.read(crystals, "raise").crystals]
+        return [crystal.tokens for crystal in read(self.checkpoint, crystals, "raise").crystals]
 
     def predict(
         self,
@@ -303,7 +303,7 @@ class CloudModel:
             each.
         """
         check_pooling(pooling)
-        batch = self._reader.read(all_crystals(crystals), errors)
+        batch = read(self.checkpoint, all_crystals(crystals), errors)
         tokens = [crystal.tokens for crystal in batch.crystals]
         if not tokens:
             return np.full((len(batch), self.embedding_width(pooling)), np.nan, dtype=np.float32)
@@ -331,7 +331,7 @@ class CloudModel:
         grid, pressure = checked_temperatures(temperatures), checked_pressure(pressure)
         if is_collection(crystal):
             raise ArgumentError("crystal", "is a collection", "Give one crystal.")
-        batch = self._reader.read(crystal, "raise")
+        batch = read(self.checkpoint, crystal, "raise")
         spectra, expansion = self._vibrations(batch)
         theta, weights, spread, floor = (part[0].numpy() for part in spectra)
         n_atoms = batch.crystals[0].n_atoms
@@ -364,7 +364,7 @@ class CloudModel:
         CloudError
             If a crystal cannot be read, or the model has no thermodynamics.
         """
-        return self._vibrations(self._reader.read(crystals, "raise"))[0]
+        return self._vibrations(read(self.checkpoint, crystals, "raise"))[0]
 
     def _vibrations(self, batch: ReadBatch) -> tuple[Spectra, UncertainExpansion | None]:
         output = self._outputs(batch)
@@ -388,7 +388,7 @@ class CloudModel:
         names = property_names(config, properties)
         if type(order) is not int or order < 0:
             raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
-        batch = self._reader.read(crystals, errors, order)
+        batch = read(self.checkpoint, crystals, errors, order)
         output = self._outputs(batch) if batch.good else None
         more: Columns = {"ordered_cells": batch.ordered_cells} if order else {}
         more["error"] = batch.reasons

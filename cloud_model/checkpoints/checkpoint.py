@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from cloud_model.checkpoints.layouts import FORMAT, load_own, load_published
 from cloud_model.errors import CheckpointError
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
+from cloud_model.scope.description import Describer
 
 REMEMBERED = 16384  # predictions and embeddings that are kept
 
@@ -49,6 +51,11 @@ class Checkpoint:
 
     def __reduce__(self) -> tuple[type[Checkpoint], tuple[Any, ...]]:
         return type(self), (self.config, self.tokenizer, self.members)
+
+    @cached_property
+    def describer(self) -> Describer:
+        """Describes crystals as its networks were trained to read them."""
+        return Describer(self.config.dialect, self.config.symprec, engine=None, remember=True)
 
     def save(self, directory: Path, card: str, dtype: torch.dtype = torch.float32) -> None:
         """Write the checkpoint.

@@ -11,8 +11,11 @@ Vector = Sequence[float]
 def volume_and_normals(vectors: Sequence[Vector]) -> tuple[float, list[Vector]]:
     """Return the signed volume of a cell, and the normals of its faces, which are as long as the faces are large."""
     a, b, c = vectors
-    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
-    return a[0] * normals[0][0] + a[1] * normals[0][1] + a[2] * normals[0][2], normals
+    normals: list[Vector] = [
+        (p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0])
+        for p, q in ((b, c), (c, a), (a, b))
+    ]
+    return dot(a, normals[0]), normals
 
 
 def heights_and_directions(volume: float, normals: Sequence[Vector]) -> tuple[list[float], list[Vector]]:
@@ -27,7 +30,3 @@ def heights_and_directions(volume: float, normals: Sequence[Vector]) -> tuple[li
 def dot(a: Vector, b: Vector) -> float:
     """Scalar product."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _cross(a: Vector, b: Vector) -> Vector:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]

@@ -65,7 +65,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does, and if there is no cell.
     """
-    _check_occupancies(atoms, label or formula_of(atoms.numbers))
+    _check_occupancies(atoms, label)
     lattice = atoms.cell.array
     volume, normals = volume_and_normals(lattice.tolist())
     if not volume:
@@ -136,12 +136,15 @@ def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, floa
 
 def _check_occupancies(atoms: Any, label: str) -> None:
     """Refuse partial occupancies that a reader of ASE noted, in ``info`` or as an array."""
-    sites = atoms.info.get("occupancy")
-    for site in sites.values() if isinstance(sites, dict) else ():
-        sole_element(_shares(list(site.items()), label), label)
-    for name in ("occupancy", "occupancies"):
-        for amount in atoms.arrays.get(name, ()):
-            sole_element([(0, float(amount))], label)
+    noted = atoms.info.get("occupancy")
+    sites = [list(site.items()) for site in noted.values()] if isinstance(noted, dict) else []
+    amounts = [a for name in ("occupancy", "occupancies") for a in atoms.arrays.get(name, ())]
+    if sites or amounts:
+        label = label or formula_of(atoms.numbers)
+    for site in sites:
+        sole_element(_shares(site, label), label)
+    for amount in amounts:
+        sole_element([(0, float(amount))], label)
 
 
 def _is_instance(crystal: object, module: str, name: str) -> bool:

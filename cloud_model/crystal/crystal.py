@@ -97,7 +97,7 @@ def _check_atoms(crystal: Crystal) -> None:
     numbers = crystal.numbers.tolist()
     if not numbers:
         raise no_atoms(crystal.name)
-    check_number_of_atoms(len(numbers), crystal.name)
+    check_number_of_atoms(len(numbers), crystal.label or "crystal")
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise no_element(crystal.name, "X")
     if not np.vdot(crystal.positions, crystal.positions) < MAX_COORDINATE**2:  # nan is not

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +15,6 @@ from cloud_model.crystal.ordering import ordered_cells
 from cloud_model.errors import ArgumentError, BatchError, CloudError, warn_user
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.scope.batches import describe
-from cloud_model.scope.description import Describer
 from cloud_model.scope.string import Scope
 
 Errors = Literal["raise", "nan"]
@@ -89,65 +87,49 @@ class ReadBatch:
         return placed
 
 
-class CrystalReader:
-    """Reads crystals for a checkpoint.
+def read(checkpoint: Checkpoint, crystals: Any, errors: Errors, order: int = 0) -> ReadBatch:
+    """Read a crystal or a collection for a checkpoint, with up to `order` cells in place of each disordered crystal.
 
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Its dialect, tolerance and vocabulary count.
+    Raises
+    ------
+    CloudError
+        If a single crystal cannot be read.
+    BatchError
+        If crystals of a collection cannot be read and `errors` is ``'raise'``; otherwise there is a warning.
     """
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        config = checkpoint.config
-        self._describer = Describer(config.dialect, config.symprec, engine=None, remember=True)
-        self._tokenizer = checkpoint.tokenizer
-
-    def scopes(self, crystals: Sequence[Any]) -> list[Scope | CloudError]:
-        """SCOPE of each crystal; in place of a bad one, its error."""
-        return describe(self._describer, crystals)
-
-    def read(self, crystals: Any, errors: Errors, order: int = 0) -> ReadBatch:
-        """Read a crystal or a collection, with up to `order` cells in place of each disordered crystal.
-
-        Raises
-        ------
-        CloudError
-            If a single crystal cannot be read.
-        BatchError
-            If crystals of a collection cannot be read and `errors` is ``'raise'``; otherwise there is a warning.
-        """
-        if errors not in ("raise", "nan"):
-            raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
-        several = is_collection(crystals)
-        good: dict[int, list[ReadCrystal]] = {}
-        failures: dict[int, CloudError] = {}
-        for i, scope in enumerate(self.scopes(crystal_list(crystals) if several else [crystals])):
-            try:
-                if isinstance(scope, CloudError):
-                    good[i] = self._ordered(scope, order)
-                else:
-                    good[i] = [ReadCrystal(scope, self._tokenizer.encode(scope), scope.n_atoms)]
-            except CloudError as error:
-                failures[i] = error
-        if failures and not several:
-            raise failures[0]
-        if failures:
-            failed = BatchError(failures, len(good) + len(failures))
-            if errors == "raise":
-                raise failed
-            warn_user(str(failed))
-        return ReadBatch(good, failures)
-
-    def _ordered(self, error: CloudError, order: int) -> list[ReadCrystal]:
-        """Cells of a crystal that is refused as disordered; other errors are raised."""
-        sites = getattr(error, "sites", None)
-        if not order or not isinstance(sites, DisorderedSites):
-            raise error
-        n_atoms = sum(sum(site.values()) for site in sites.shares)
-        cells = []
-        for scope in self.scopes(ordered_cells(sites, order, error.subject)):
+    if errors not in ("raise", "nan"):
+        raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
+    several = is_collection(crystals)
+    described = describe(checkpoint.describer, crystal_list(crystals) if several else [crystals])
+    good: dict[int, list[ReadCrystal]] = {}
+    failures: dict[int, CloudError] = {}
+    for i, scope in enumerate(described):
+        try:
             if isinstance(scope, CloudError):
-                raise scope
-            cells.append(ReadCrystal(scope, self._tokenizer.encode(scope), n_atoms, is_ordered=True))
-        return cells
+                good[i] = _ordered(checkpoint, scope, order)
+            else:
+                good[i] = [ReadCrystal(scope, checkpoint.tokenizer.encode(scope), scope.n_atoms)]
+        except CloudError as error:
+            failures[i] = error
+    if failures and not several:
+        raise failures[0]
+    if failures:
+        failed = BatchError(failures, len(described))
+        if errors == "raise":
+            raise failed
+        warn_user(str(failed))
+    return ReadBatch(good, failures)
+
+
+def _ordered(checkpoint: Checkpoint, error: CloudError, order: int) -> list[ReadCrystal]:
+    """Cells of a crystal that is refused as disordered; other errors are raised."""
+    sites = getattr(error, "sites", None)
+    if not order or not isinstance(sites, DisorderedSites):
+        raise error
+    n_atoms = sum(sum(site.values()) for site in sites.shares)
+    cells = []
+    for scope in describe(checkpoint.describer, ordered_cells(sites, order, error.subject)):
+        if isinstance(scope, CloudError):
+            raise scope
+        cells.append(ReadCrystal(scope, checkpoint.tokenizer.encode(scope), n_atoms, is_ordered=True))
+    return cells

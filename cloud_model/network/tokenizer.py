@@ -160,7 +160,8 @@ class Tokenizer:
             [(SEPARATOR, 0.0), *shares, ("[SEP]", 0.0)],
         ]
         words = [word for section in sections for word, _ in section]
-        self._check(words)
+        if len(words) > self.max_length or not self._ids.keys() >= set(words):
+            raise self._refusal(words)
         return Tokens(
             tuple([self._ids[word] for word in words]),
             tuple([i for i, section in enumerate(sections) for _ in section]),
@@ -181,17 +182,15 @@ class Tokenizer:
                 if count > 1:
                     yield f"x{count}", 0.0
 
-    def _check(self, words: Sequence[str]) -> None:
+    def _refusal(self, words: Sequence[str]) -> VocabularyError:
         unknown = sorted(set(words) - self._ids.keys())
-        if not unknown and len(words) <= self.max_length:
-            return
         text = " ".join(words[1:-1])
         shown = text if len(text) < 120 else f"{text[:120]}..."
         if unknown:
-            raise VocabularyError(
+            return VocabularyError(
                 shown, f"holds {', '.join(unknown)}, unknown to this checkpoint", "Use another checkpoint."
             )
-        raise VocabularyError(
+        return VocabularyError(
             shown,
             f"has {len(words)} tokens where this checkpoint reads {self.max_length}",
             "Use a smaller or more symmetric cell, or a checkpoint with a longer context.",

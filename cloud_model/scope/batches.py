@@ -19,7 +19,7 @@ from cloud_model.errors import (
     warn_user,
 )
 from cloud_model.scope import DEFAULT_SYMPREC
-from cloud_model.scope.description import Describer, Dialect, Found
+from cloud_model.scope.description import Describer, Description, Dialect
 from cloud_model.scope.string import Scope, scope_or_crystal
 from cloud_model.scope.symmetry import Engine
 
@@ -74,14 +74,10 @@ def scopes(
 
 def describe(describer: Describer, crystals: Sequence[Any]) -> list[Scope | CloudError]:
     """Take each step for all crystals, which keeps its code in the caches of the processor."""
-
-    def write(found: Found) -> Scope:
-        return Scope(*describer.write(found))
-
     items: list[Any] = list(crystals)
-    for step in (partial(scope_or_crystal, dialect=describer.dialect), describer.search, write):
+    for step in (partial(scope_or_crystal, dialect=describer.dialect), describer.search, describer.write):
         items = [_attempt(step, item) for item in items]
-    return items
+    return [Scope(*item) if isinstance(item, Description) else item for item in items]
 
 
 def _attempt(step: Callable[[Any], Any], item: Any) -> Any:

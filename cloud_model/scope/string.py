@@ -279,11 +279,9 @@ def scope_or_crystal(crystal: Any, dialect: Dialect) -> Scope | Crystal:
     CrystalError, ScopeError
         As `Scope.from_crystal`.
     """
-    if is_scope_string(crystal):
+    if isinstance(crystal, str) and is_scope_string(crystal):
         crystal = Scope.parse(crystal)
-    if isinstance(crystal, Scope):
-        return crystal.to(dialect)
-    return to_crystal(crystal)
+    return crystal.to(dialect) if isinstance(crystal, Scope) else to_crystal(crystal)
 
 
 @cache
