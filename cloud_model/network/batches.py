@@ -25,12 +25,17 @@ LENGTHS = 8
 ROWS = 4
 """Rows of a product of matrices are a multiple of this."""
 
+CPU = torch.device("cpu")
+
 Result = TypeVar("Result")
 
 
 @torch.inference_mode()
 def run_batched(
-    function: Callable[[TokenBatch], Result], tokens: Sequence[Tokens], precision: Precision = "float32"
+    function: Callable[[TokenBatch], Result],
+    tokens: Sequence[Tokens],
+    precision: Precision = "float32",
+    device: torch.device = CPU,
 ) -> Result:
     """Apply a function to batches of equal length and put the results back in order.
 
@@ -42,6 +47,8 @@ def run_batched(
         At least one.
     precision : {'float32', 'bfloat16', 'float16'}
         In which the function multiplies matrices.
+    device : torch.device
+        Where the function wants its batches.
 
     Returns
     -------
@@ -50,9 +57,10 @@ def run_batched(
     """
     order = sorted(range(len(tokens)), key=lambda row: len(tokens[row].ids))
     batches = _batches([-(-len(tokens[row].ids) // LENGTHS) * LENGTHS for row in order])
-    with kernels(precision, torch.device("cpu")):
+    with kernels(precision, device):
         parts = [
-            function(TokenBatch.collate([tokens[row] for row in order[rows]], LENGTHS)) for rows in batches
+            function(TokenBatch.collate([tokens[row] for row in order[rows]], LENGTHS).to(device))
+            for rows in batches
         ]
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))

@@ -29,7 +29,9 @@ def run_ensemble(
 
     The square of a standard error is the mean of those of the networks, and the variance between their values.
     """
-    outputs = run_batched(lambda batch: [member(batch, precision) for member in members], tokens, precision)
+    outputs = run_batched(
+        lambda batch: [member(batch, precision) for member in members], tokens, precision, members[0].device
+    )
     scalars = [output.scalars for output in outputs if output.scalars is not None]
     spectra = [output.spectra.each(Tensor.double) for output in outputs if output.spectra is not None]
     expansions = [output.expansion for output in outputs if output.expansion is not None]
@@ -64,7 +66,10 @@ def embed(
     Shape (n, members * hidden_size), three times as wide for ``layers``.
     """
     pooled = run_batched(
-        lambda batch: [_pool(member, batch, pooling, precision) for member in members], tokens, precision
+        lambda batch: [_pool(member, batch, pooling, precision) for member in members],
+        tokens,
+        precision,
+        members[0].device,
     )
     return torch.cat(pooled, dim=1)
 

@@ -89,6 +89,11 @@ class Predictor(nn.Module):
         self.expansion = ExpansionHead(features) if expansion else None
         self.domain = TrainingDomain(config.hidden_size) if domain else None
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
     def hidden_states(self, batch: TokenBatch, precision: Precision = "float32") -> Tensor:
         """Hidden states of the last layer, shape (batch, length, hidden_size)."""
         with autocast(precision, batch.ids.device) if precision != "float32" else nullcontext():
@@ -115,7 +120,7 @@ class Predictor(nn.Module):
         """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
         self.domain = TrainingDomain(self.encoder.config.hidden_size)
         pooled, unseen = (
-            run_batched(lambda batch: atom_pool(self.hidden_states(batch), batch), tokens)
+            run_batched(lambda batch: atom_pool(self.hidden_states(batch), batch), tokens, device=self.device)
             for tokens in (training, held_out)
         )
         self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
@@ -135,6 +140,5 @@ def _kind(tokens: Tokens) -> int:
 
 def run_heads(predictor: Predictor, tokens: Sequence[Tokens]) -> Output:
     """Outputs of a predictor for many crystals, in their order, on the CPU."""
-    device = next(predictor.parameters()).device
     any_head = predictor.scalars or predictor.thermodynamics or predictor.expansion or predictor.domain
-    return run_batched(lambda batch: predictor(batch.to(device)), tokens) if any_head else Output(None, None)
+    return run_batched(predictor, tokens, device=predictor.device) if any_head else Output(None, None)

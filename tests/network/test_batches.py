@@ -67,3 +67,14 @@ def test_results_keep_their_kind_and_their_order():
     assert lengths.tolist() == [30, 3, 17, 9, 30, 3]
     assert none is None
     assert column.shape == (6, 1)
+
+
+def test_batches_go_to_the_device_of_the_network():
+    meta = torch.device("meta")
+    tokens = [Tokens((0, 5, 2), (0, 0, 0), (0.0, 1.0, 0.0))] * 3
+
+    def function(batch):
+        assert batch.ids.device == batch.mask.device == meta
+        return torch.ones(len(batch.ids))
+
+    assert run_batched(function, tokens, device=meta).shape == (3,)
