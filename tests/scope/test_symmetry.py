@@ -9,7 +9,7 @@ import moyopy
 import numpy as np
 import pytest
 import spglib
-from ase.build import bulk
+from ase.build import bulk, make_supercell
 from ase.spacegroup import crystal as from_sites
 from equivalent_crystals import CHANGES, changes
 from hypothesis import assume, given, settings
@@ -125,6 +125,17 @@ def lattice_of(number):
 
 def describe(crystal, dialect="sites", **kwargs):
     return str(Scope.from_crystal(crystal, dialect, **kwargs))
+
+
+@pytest.mark.parametrize("displacement", [0.004, 0.007, 0.009, 0.012, 0.02])
+@pytest.mark.parametrize("name", ["copper", "diamond", "rock salt", "fluorite", "perovskite", "rutile"])
+def test_engines_agree_about_one_displaced_atom(name, displacement):
+    atoms = make_supercell(PROTOTYPES[name], [[1, 1, -1], [-1, 1, 1], [1, -1, 1]])
+    atoms.positions[0] += displacement * np.array([0.36, 0.48, 0.8])
+    first, second = (find_symmetry(from_object(atoms), 0.01, engine) for engine in ("moyopy", "spglib"))
+    assert first.number == second.number
+    if displacement == 0.004:
+        assert first.number == find_symmetry(CRYSTALS[name], 0.01).number
 
 
 @with_both_engines
