@@ -30,7 +30,7 @@ from cloud_model.crystal.cif_syntax import (
 from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
-from cloud_model.crystal.occupancies import TOLERANCE, disordered, sole_elements
+from cloud_model.crystal.occupancies import TOLERANCE, disordered, shared_sites, sole_elements
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
@@ -42,9 +42,6 @@ MAX_IMAGES = 500_000
 
 SAME_ATOM = 0.1
 """Symmetry images of a site closer than this, in Angstrom, are one atom, at their mean."""
-
-SAME_SITE = 0.01
-"""Sites closer than this, in Angstrom, share their occupancies."""
 
 COLLISION = 0.25
 """Distance in Angstrom, a third of that in hydrogen, at which a setting is ruled out."""
@@ -245,9 +242,8 @@ def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
     if len(occupancies) != len(elements):
         raise MalformedCifError("some of its atom sites lack occupancies")
     shares = [[(element, float(amount))] for element, amount in zip(elements, occupancies, strict=True)]
-    full = np.abs(occupancies - 1) <= TOLERANCE
-    if not full.all():
-        rows, shares = _merge(positions, shares, full, lattice)
+    if (np.abs(occupancies - 1) > TOLERANCE).any():
+        rows, shares = shared_sites(positions, shares, lattice)
     return Sites(positions[rows], np.array(elements)[rows], rows, shares)
 
 
@@ -259,24 +255,6 @@ def _has_alternatives(block: Block) -> bool:
     return len({assembly for assembly, _ in found}) < len(found) or any(
         group.startswith("-") for _, group in found
     )
-
-
-def _merge(
-    positions: NDArray[np.float64],
-    shares: list[list[tuple[int, float]]],
-    full: NDArray[np.bool_],
-    lattice: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], list[list[tuple[int, float]]]]:
-    """Rows to keep, of those at one place the first, and what shares it, such as two valences of an element."""
-    kept = {int(row): shares[row] for row in np.flatnonzero(full)}
-    left = np.flatnonzero(~full)
-    while len(left):
-        offsets = positions[left] - positions[left[0]]
-        offsets -= np.rint(offsets)
-        here = np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE
-        kept[int(left[0])] = [share for row in left[here] for share in shares[row]]
-        left = left[~here]
-    return np.array(sorted(kept)), [kept[row] for row in sorted(kept)]
 
 
 def _elements(block: Block) -> list[int]:

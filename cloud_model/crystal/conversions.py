@@ -17,7 +17,7 @@ from cloud_model.crystal.crystal import (
     no_volume,
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.occupancies import sole_element, sole_elements
+from cloud_model.crystal.occupancies import shared_sites, sole_element, sole_elements
 from cloud_model.errors import CrystalError, warn_user
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
@@ -65,14 +65,18 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does, and if there is no cell.
     """
-    _check_occupancies(atoms, label)
     lattice = atoms.cell.array
     volume, normals = volume_and_normals(lattice.tolist())
     if not volume:
         raise no_volume(label or formula_of(atoms.numbers)) if len(atoms) else no_atoms(label or "Atoms")
     with np.errstate(all="ignore"):  # values that are not finite are found below
         positions = atoms.positions @ (np.array(normals) / volume).T
-    crystal = Crystal(lattice, positions, atoms.numbers, label)
+    numbers = atoms.numbers
+    if shares := _noted_occupancies(atoms, label):
+        rows, shares = shared_sites(positions, shares, lattice)
+        positions = positions[rows]
+        numbers = sole_elements(lattice, positions, shares, label or formula_of(numbers))
+    crystal = Crystal(lattice, positions, numbers, label)
     _warn_unless_periodic(crystal, atoms.pbc)
     return crystal
 
@@ -134,17 +138,22 @@ def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, floa
     return [(ATOMIC_NUMBERS[symbol], amount) for symbol, amount in shares]
 
 
-def _check_occupancies(atoms: Any, label: str) -> None:
-    """Refuse partial occupancies that a reader of ASE noted, in ``info`` or as an array."""
-    noted = atoms.info.get("occupancy")
-    sites = [list(site.items()) for site in noted.values()] if isinstance(noted, dict) else []
-    amounts = [a for name in ("occupancy", "occupancies") for a in atoms.arrays.get(name, ())]
-    if sites or amounts:
+def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
+    """Elements and occupancies of each atom, if a reader of ASE noted them in ``info`` or as an array."""
+    kinds = atoms.info.get("occupancy")
+    if isinstance(kinds, dict):
         label = label or formula_of(atoms.numbers)
-    for site in sites:
-        sole_element(_shares(site, label), label)
-    for amount in amounts:
-        sole_element([(0, float(amount))], label)
+        shares = {str(kind): _shares(list(site.items()), label) for kind, site in kinds.items()}
+        of_atoms = [str(kind) for kind in atoms.arrays.get("spacegroup_kinds", ())]
+        if of_atoms and shares.keys() >= set(of_atoms):
+            return [shares[kind] for kind in of_atoms]
+        for site in shares.values():  # of which atoms is not known
+            sole_element(site, label)
+    for name in ("occupancy", "occupancies"):
+        if name in atoms.arrays:
+            pairs = zip(atoms.numbers.tolist(), atoms.arrays[name].tolist(), strict=True)
+            return [[(number, float(amount))] for number, amount in pairs]
+    return []
 
 
 def _is_instance(crystal: object, module: str, name: str) -> bool:

@@ -14,6 +14,10 @@ TOLERANCE = 0.002
 """How far the occupancies of a site may add up to something else than one: 0.999 and 1.001 are rounded ones."""
 
 
+SAME_SITE = 0.01
+"""Atoms that are partly there and closer than this, in Angstrom, share a site."""
+
+
 class DisorderedSites(NamedTuple):
     """The sites of a cell, some of which are shared or partly empty.
 
@@ -30,6 +34,38 @@ class DisorderedSites(NamedTuple):
     lattice: NDArray[np.float64]
     positions: NDArray[np.float64]
     shares: list[dict[int, float]]
+
+
+def shared_sites(
+    positions: NDArray[np.float64], shares: Sequence[list[tuple[int, float]]], lattice: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], list[list[tuple[int, float]]]]:
+    """Bring together the atoms that share a site, such as two elements or two valences of one.
+
+    Parameters
+    ----------
+    positions : array of float (n, 3)
+        Fractional coordinates.
+    shares : sequence of list of (int, float)
+        Atomic numbers and occupancies.
+    lattice : array of float (3, 3)
+
+    Returns
+    -------
+    rows : array of int (m,)
+        Of atoms at one place that are partly there the first; all others.
+    shares : list of list
+        Of these.
+    """
+    full = [abs(sum(amount for _, amount in site) - 1) <= TOLERANCE for site in shares]
+    kept = {row: shares[row] for row in np.flatnonzero(full).tolist()}
+    left = np.flatnonzero(~np.array(full))
+    while len(left):
+        offsets = positions[left] - positions[left[0]]
+        offsets -= np.rint(offsets)
+        here = np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE
+        kept[int(left[0])] = [share for row in left[here] for share in shares[row]]
+        left = left[~here]
+    return np.array(sorted(kept)), [kept[row] for row in sorted(kept)]
 
 
 def sole_elements(

@@ -9,7 +9,7 @@ import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.occupancies import sole_element
+from cloud_model.crystal.occupancies import sole_elements
 from cloud_model.errors import CrystalError
 
 
@@ -27,11 +27,12 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         if (attributes.get("nperiodic_dimensions") or 3) != 3:
             raise CrystalError(label, "is not periodic in three dimensions", "CLOUD describes bulk crystals.")
         kinds = {kind["name"]: kind for kind in attributes["species"]}
-        elements = {name: _element(kind, label) for name, kind in kinds.items()}
-        numbers = np.array([elements[site] for site in attributes["species_at_sites"]])
+        contents = {name: _shares(kind) for name, kind in kinds.items()}
+        shares = [contents[site] for site in attributes["species_at_sites"]]
         lattice = np.array(attributes["lattice_vectors"], dtype=float).reshape(3, 3)
-        cartesian = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(len(numbers), 3)
-        return Crystal(lattice, np.linalg.solve(lattice.T, cartesian.T).T, numbers, label)
+        cartesian = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(len(shares), 3)
+        positions = np.linalg.solve(lattice.T, cartesian.T).T
+        return Crystal(lattice, positions, sole_elements(lattice, positions, shares, label), label)
     except (KeyError, TypeError, ValueError, AttributeError, np.linalg.LinAlgError) as error:
         if isinstance(error, CrystalError):
             raise
@@ -40,10 +41,9 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         ) from None
 
 
-def _element(kind: Mapping[str, Any], label: str) -> int:
-    """Element of an OPTIMADE species; vacancies have a concentration too."""
-    shares = list(zip(kind["chemical_symbols"], kind["concentration"], strict=True))
-    atoms = [
+def _shares(kind: Mapping[str, Any]) -> list[tuple[int, float]]:
+    """Elements of an OPTIMADE species and their shares; vacancies have a concentration too."""
+    shares = zip(kind["chemical_symbols"], kind["concentration"], strict=True)
+    return [
         (ATOMIC_NUMBERS[symbol], float(amount)) for symbol, amount in shares if symbol not in ("X", "vacancy")
     ]
-    return sole_element(atoms, label)

@@ -1,21 +1,24 @@
 """Ordered cells of a disordered crystal.
 
-The smallest supercell that keeps the composition is filled at random, always in the same way, and the fillings with
-the lowest electrostatic energy (Ewald sum of pymatgen, guessed oxidation states) are taken, one of each energy. Without
-oxidation states, as in an alloy, the first ones that differ are.
+The smallest supercell that keeps the composition is filled at random, always in the same way; of split sites, which
+are too close to each other to be filled both, one at most is. The fillings with the lowest electrostatic energy (Ewald
+sum of pymatgen, guessed oxidation states) are taken, one of each energy. Without oxidation states, as in an alloy or a
+formula of more than 40 atoms, the first ones that differ are.
 """
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any
+from collections.abc import Iterable
+from itertools import chain, product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.elements import SYMBOLS
-from cloud_model.crystal.occupancies import DisorderedSites
+from cloud_model.confined import confined
+from cloud_model.crystal.crystal import TOO_CLOSE, Crystal
+from cloud_model.crystal.elements import COVALENT_RADII, SYMBOLS
+from cloud_model.crystal.occupancies import TOLERANCE, DisorderedSites
 from cloud_model.errors import CrystalError
 
 COMPOSITION = 0.01
@@ -27,8 +30,18 @@ MAX_ATOMS = 120
 FILLINGS = 300
 """Fillings of a supercell that are compared."""
 
+_LARGEST_FORMULA = 40  # atoms up to which oxidation states are guessed
+_ORDER_IT = "Order a supercell of it yourself."
 _VACANCY = 0
 _Filling = NDArray[np.int64]
+_Option = tuple[int, int]  # which of the sites of a place, and the element there
+
+
+class _Place(NamedTuple):
+    """Sites of which one at most is filled, and what fills them in which share."""
+
+    members: tuple[int, ...]
+    options: tuple[tuple[_Option, float], ...]
 
 
 def ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal]:
@@ -50,58 +63,109 @@ def ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal
     Raises
     ------
     CrystalError
-        If no supercell of at most ``MAX_ATOMS`` sites keeps the composition.
+        If no supercell of at most ``MAX_ATOMS`` sites keeps the composition, if more than one of several sites would
+        be filled that are too close to each other, or if it takes too long.
     """
-    groups = _groups(sites)
+    try:
+        found: list[Crystal] = confined(_ordered_cells, sites, most, label)
+    except (TimeoutError, MemoryError) as error:
+        raise CrystalError(label, f"it cannot be ordered: {error}", _ORDER_IT) from None
+    return found
+
+
+def _ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal]:
+    kinds: dict[tuple[tuple[_Option, float], ...], list[tuple[int, ...]]] = {}
+    for place in _places(sites, label):
+        kinds.setdefault(place.options, []).append(place.members)
     for multiples in sorted(product(range(1, 9), repeat=3), key=lambda m: (np.prod(m), max(m), m)):
         cells = int(np.prod(multiples))
         if cells * len(sites.shares) > MAX_ATOMS:
             break
-        contents = [_contents(dict(shares), cells * len(members)) for shares, members in groups.items()]
-        if _deviation(sites, np.concatenate(contents)) <= COMPOSITION:
-            return _cells(sites, list(groups.values()), contents, multiples, most, label)
+        contents = [_contents(options, cells * len(places)) for options, places in kinds.items()]
+        if _deviation(sites, contents) <= COMPOSITION:
+            whole = sites._replace(positions=_together(sites.positions, kinds.values()))
+            return _cells(whole, list(kinds.values()), contents, multiples, most, label)
     raise CrystalError(
         label,
         f"no ordered cell of at most {MAX_ATOMS} sites keeps its composition to {COMPOSITION}",
-        "Order a larger supercell of it yourself.",
+        _ORDER_IT,
     )
 
 
-def _groups(sites: DisorderedSites) -> dict[tuple[tuple[int, float], ...], list[int]]:
-    """Sites by what shares them."""
-    groups: dict[tuple[tuple[int, float], ...], list[int]] = {}
-    for i, shares in enumerate(sites.shares):
-        groups.setdefault(tuple(sorted((n, round(amount, 3)) for n, amount in shares.items())), []).append(i)
-    return groups
+def _places(sites: DisorderedSites, label: str) -> list[_Place]:
+    """The sites, split ones together."""
+    from scipy.sparse.csgraph import connected_components
+
+    radii = [max((COVALENT_RADII[n - 1] for n in shares), default=0.0) for shares in sites.shares]
+    partial = np.array([sum(shares.values()) < 1 - TOLERANCE for shares in sites.shares])
+    offsets = sites.positions[:, None] - sites.positions
+    distances = np.linalg.norm((offsets - np.rint(offsets)) @ sites.lattice, axis=2)
+    exclusive = (distances < TOO_CLOSE * np.add.outer(radii, radii)) & partial & partial[:, None]
+    count, clusters = connected_components(exclusive, directed=False)
+    places = []
+    for cluster in range(count):
+        members = sorted(
+            np.flatnonzero(clusters == cluster).tolist(), key=lambda i: _rounded(sites.shares[i])
+        )
+        options = [
+            ((which, number), amount)
+            for which, member in enumerate(members)
+            for number, amount in _rounded(sites.shares[member])
+        ]
+        if sum(amount for _, amount in options) > 1 + TOLERANCE:
+            raise CrystalError(
+                label,
+                "some of its sites are too close to each other to be filled both, and are filled by more than half",
+                f"Correct its occupancies. {_ORDER_IT}",
+            )
+        places.append(_Place(tuple(members), tuple(options)))
+    return places
 
 
-def _contents(shares: dict[int, float], places: int) -> _Filling:
-    """Elements of so many places, by largest remainders; the rest is empty."""
-    amounts = {**shares, _VACANCY: max(0.0, 1 - sum(shares.values()))}
-    counts = {number: int(amount * places + 1e-6) for number, amount in amounts.items()}
-    remainders = sorted(amounts, key=lambda number: counts[number] - amounts[number] * places)
-    for number in remainders[: places - sum(counts.values())]:
-        counts[number] += 1
-    return np.repeat(list(counts), list(counts.values()))[:places]
+def _together(
+    positions: NDArray[np.float64], places: Iterable[Iterable[tuple[int, ...]]]
+) -> NDArray[np.float64]:
+    """Coordinates by which the sites of each place are beside each other, not in different cells."""
+    positions = positions.copy()
+    for members in chain.from_iterable(places):
+        first = positions[members[0]]
+        positions[list(members)] -= np.rint(positions[list(members)] - first)
+    return positions
 
 
-def _deviation(sites: DisorderedSites, contents: _Filling) -> float:
+def _rounded(shares: dict[int, float]) -> list[tuple[int, float]]:
+    return sorted((number, round(amount, 3)) for number, amount in shares.items())
+
+
+def _contents(options: Iterable[tuple[_Option | None, float]], places: int) -> list[_Option | None]:
+    """What fills so many places, by largest remainders; the rest is empty."""
+    amounts = dict(options)
+    amounts[None] = max(0.0, 1 - sum(amounts.values()))
+    counts = {option: int(amount * places + 1e-6) for option, amount in amounts.items()}
+    remainders = sorted(amounts, key=lambda option: counts[option] - amounts[option] * places)
+    for option in remainders[: places - sum(counts.values())]:
+        counts[option] += 1
+    return [option for option, count in counts.items() for _ in range(count)][:places]
+
+
+def _deviation(sites: DisorderedSites, contents: list[list[_Option | None]]) -> float:
+    """Largest difference of a share of an element among the atoms."""
     wanted: dict[int, float] = {}
     for shares in sites.shares:
         for number, amount in shares.items():
             wanted[number] = wanted.get(number, 0.0) + amount
     total = sum(wanted.values())
-    atoms = contents[contents != _VACANCY]
+    atoms = [option[1] for options in contents for option in options if option]
     return max(
-        abs(float((atoms == number).mean()) - amount / total) if len(atoms) else 1.0
+        abs(atoms.count(number) / len(atoms) - amount / total) if atoms else 1.0
         for number, amount in wanted.items()
     )
 
 
 def _cells(
     sites: DisorderedSites,
-    groups: list[list[int]],
-    contents: list[_Filling],
+    places: list[list[tuple[int, ...]]],
+    contents: list[list[_Option | None]],
     multiples: tuple[int, ...],
     most: int,
     label: str,
@@ -110,15 +174,15 @@ def _cells(
     cells = np.array(list(product(*map(range, multiples))))
     lattice = sites.lattice * np.array(multiples)[:, None]
     positions = ((sites.positions[:, None] + cells) / np.array(multiples)).reshape(-1, 3)
-    places = [
-        np.concatenate([np.arange(i * len(cells), (i + 1) * len(cells)) for i in group]) for group in groups
-    ]
     generator = np.random.default_rng(0)
     fillings: dict[bytes, _Filling] = {}
     for _ in range(FILLINGS):
-        filling = np.zeros(len(positions), dtype=np.int64)
-        for place, content in zip(places, contents, strict=True):
-            filling[place] = generator.permutation(content)
+        filling = np.full(len(positions), _VACANCY)
+        for groups, options in zip(places, contents, strict=True):
+            order = generator.permutation(len(options)).tolist()
+            for (members, cell), i in zip(product(groups, range(len(cells))), order, strict=True):
+                if option := options[i]:
+                    filling[members[option[0]] * len(cells) + cell] = option[1]
         fillings.setdefault(filling.tobytes(), filling)
     chosen = _by_energy(lattice, positions, list(fillings.values()), most)
     return [
@@ -158,6 +222,8 @@ def _charges(filling: _Filling) -> dict[int, float]:
 
     numbers, counts = np.unique(filling[filling != _VACANCY], return_counts=True)
     amounts: dict[Any, int] = {SYMBOLS[n - 1]: int(count) for n, count in zip(numbers, counts, strict=True)}
-    guesses = Composition(amounts).oxi_state_guesses(max_sites=-40) if len(amounts) > 1 else ()
+    composition = Composition(amounts)
+    small = len(amounts) > 1 and composition.reduced_composition.num_atoms <= _LARGEST_FORMULA
+    guesses = composition.oxi_state_guesses(max_sites=-_LARGEST_FORMULA) if small else ()
     found: dict[str, float] = guesses[0] if guesses else {}
     return {n: float(found[SYMBOLS[n - 1]]) for n in numbers.tolist()} if found else {}

@@ -13,13 +13,14 @@ from io import StringIO
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
+
 from cloud_model.crystal.conversions import from_ase, from_pymatgen
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
-from cloud_model.crystal.occupancies import sole_element
 from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
 from cloud_model.errors import CrystalError
 
-_FIXED = 10  # that SHELX adds to an occupancy which is not refined
+_FIXED = 10  # that SHELX adds to an occupancy for each free variable, of which the first one is 1
 _INSTRUCTIONS = frozenset({
     "ACTA", "AFIX", "BASF", "BLOC", "BOND", "CGLS", "DAMP", "DISP", "EXTI", "FMAP", "FREE", "FVAR", "GRID", "L.S.",
     "LIST", "MERG", "MPLA", "MOVE", "OMIT", "PART", "PLAN", "SHEL", "SIZE", "STIR", "SWAT", "TEMP", "TWIN", "UNIT",
@@ -164,14 +165,23 @@ def _read_res(lines: Sequence[str], label: str) -> Crystal:
     if "CELL" not in records or not atoms or max(int(row[1][:9]) for row in atoms) > len(elements):
         raise CrystalError(label, "it lacks a cell, atoms or their elements", "Check that it is complete.")
     check_number_of_atoms(len(atoms), label)
-    for row in atoms:
-        if len(row) > 5:
-            occupancy = float(row[5])
-            sole_element([(0, occupancy - _FIXED if occupancy >= _FIXED else occupancy)], label)
     cell = cellpar_to_cell([float(word) for word in records["CELL"][1:7]])
     symbols = [elements[int(row[1]) - 1].capitalize() for row in atoms]
     positions = _floats(row[2:5] for row in atoms)
-    return from_ase(Atoms(symbols, scaled_positions=positions, cell=cell, pbc=True), label)
+    crystal = Atoms(symbols, scaled_positions=positions, cell=cell, pbc=True)
+    variables = [float(word) for row in rows if row[0].upper() == "FVAR" for word in row[1:]]
+    crystal.set_array("occupancy", np.array([_occupancy(row, variables) for row in atoms]))
+    return from_ase(crystal, label)
+
+
+def _occupancy(row: Sequence[str], variables: Sequence[float]) -> float:
+    """Occupancy of an atom of SHELX: fixed (11 for 1), or a multiple of a free variable x or, if negative, of 1 - x."""
+    word = float(row[5]) if len(row) > 5 else 1.0
+    which = round(abs(word) / _FIXED)
+    share = abs(word) - _FIXED * which
+    if which < 2:
+        return share if which else word
+    return share * (variables[which - 1] if word > 0 else 1 - variables[which - 1])
 
 
 def _read_pdb(lines: Sequence[str], label: str) -> Crystal:

@@ -84,9 +84,9 @@ def find_symmetry(crystal: Crystal, symprec: float, engine: Engine = DEFAULT_ENG
 
     Both engines answer the same question, by moyopy's criterion: an operation, its translation fitted to all atoms,
     takes each atom to within ``symprec`` of a like one. spglib by itself fixes the translation by one atom, so that
-    its answer to borderline cases depends on the choice of cell and origin; here it gets the primitive cell, searches up
-    to twice the tolerance, and what it finds is held against the criterion. Where moyopy finds no group at this tolerance
-    and would lower it (0.3% of crystals of the Materials Project), spglib decides as well.
+    its answer to borderline cases depends on the choice of cell and origin; here it gets the primitive cell, searches
+    up to twice the tolerance, and what it finds is held against the criterion. Where moyopy finds no group at this
+    tolerance and would lower it (0.3% of crystals of the Materials Project), spglib decides as well.
 
     Parameters
     ----------

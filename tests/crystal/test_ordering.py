@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from itertools import combinations
+
+import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import read
 from click.testing import CliRunner
 from pymatgen.core import Lattice, Structure
 
 from cloud_model.cli import cloud
+from cloud_model.crystal import ordering
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.conversions import from_object
+from cloud_model.crystal.files import to_crystal
 from cloud_model.crystal.ordering import COMPOSITION, ordered_cells
 from cloud_model.errors import CrystalError, DisorderedCrystalError
 
@@ -63,6 +71,108 @@ def test_sites_of_a_cif_are_expanded_first():
     with pytest.raises(DisorderedCrystalError) as caught:
         read_cif(text)
     assert {cell.formula for cell in ordered_cells(caught.value.sites, 3, "x")} == {"O4Mg2Fe2"}
+
+
+def atoms_with_occupancies():
+    atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+    atoms.set_array("occupancy", np.where(atoms.numbers == 11, 0.75, 1.0))
+    return atoms
+
+
+def atoms_of_a_cif(folder):
+    structure = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), [{"Na": 0.75}, "Cl"], [[0, 0, 0], [0.5] * 3]
+    )
+    structure.to(filename=str(folder / "a.cif"))
+    return read(folder / "a.cif")
+
+
+def shelx(occupancies):
+    places = ["0 0 0", ".5 .5 0", ".5 0 .5", "0 .5 .5"]
+    atoms = [f"NA{i} 1 {place} {occupancies} 0.05" for i, place in enumerate(places)]
+    atoms += [f"CL{i} 2 {x} 11 0.05" for i, x in enumerate([".5 0 0", "0 .5 0", "0 0 .5", ".5 .5 .5"])]
+    head = [
+        "TITL x",
+        "CELL 0.7 5.64 5.64 5.64 90 90 90",
+        "LATT -1",
+        "SFAC NA CL",
+        "UNIT 3 4",
+        "FVAR 1 0.75 0.25",
+    ]
+    return "\n".join([*head, *atoms, "HKLF 4", "END"])
+
+
+def optimade():
+    atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True)
+    return json.dumps(
+        {
+            "lattice_vectors": atoms.cell.tolist(),
+            "cartesian_site_positions": atoms.positions.tolist(),
+            "species": [
+                {"name": "Na", "chemical_symbols": ["Na", "vacancy"], "concentration": [0.75, 0.25]},
+                {"name": "Cl", "chemical_symbols": ["Cl"], "concentration": [1.0]},
+            ],
+            "species_at_sites": atoms.get_chemical_symbols(),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda _: atoms_with_occupancies(),
+        atoms_of_a_cif,
+        lambda _: shelx("10.75"),
+        lambda _: shelx("0.75"),
+        lambda _: shelx("21"),
+        lambda _: shelx("-31"),
+        lambda _: optimade(),
+    ],
+    ids=["array", "ase", "fixed", "refined", "variable", "rest", "optimade"],
+)
+def test_occupancies_of_every_source(make, tmp_path):
+    with pytest.raises(DisorderedCrystalError, match="order=10") as caught:
+        to_crystal(make(tmp_path))
+    assert {cell.formula for cell in ordered_cells(caught.value.sites, 3, "x")} == {"Na3Cl4"}
+
+
+def test_occupancies_that_ase_keeps_apart_from_the_atoms_are_refused(tmp_path):
+    atoms = atoms_of_a_cif(tmp_path)
+    del atoms.arrays["spacegroup_kinds"]
+    with pytest.raises(DisorderedCrystalError) as caught:
+        to_crystal(atoms)
+    assert caught.value.sites is None
+
+
+def test_of_split_sites_one_is_filled():
+    split = Structure.from_spacegroup(
+        "Pm-3m", Lattice.cubic(6), [{"Na": 0.16}, "Cl"], [[0.05, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    for cell in cells_of(split):
+        assert cell.formula == "Na13Cl14"  # six sites of 0.16; the shares change by less than 0.01
+        sodium = cell.positions[cell.numbers == 11]
+        offsets = np.array([one - other for one, other in combinations(sodium, 2)])
+        assert np.linalg.norm((offsets - np.rint(offsets)) @ cell.lattice, axis=1).min() > 3
+    with pytest.raises(CrystalError, match="too close to each other"):
+        cells_of(Structure.from_spacegroup("Pm-3m", Lattice.cubic(6), [{"Na": 0.3}], [[0.05, 0, 0]]))
+
+
+def test_a_large_formula_is_ordered_without_oxidation_states():
+    elements = ["Li", "Na", "K", "Mg", "Ca", "Al"]
+    positions = np.random.default_rng(0).permutation(27)[:, None] // [9, 3, 1] % 3 / 3
+    species = [{"Fe": 0.5, "Mn": 0.5}, *elements * 4, "O", "O"]
+    structure = Structure(Lattice.cubic(9), species, positions)
+    (cell,) = cells_of(structure, 3)  # of two, which a translation makes equal
+    assert len(cell) == 54
+
+
+def test_ordering_is_ended_in_time(monkeypatch):
+    def slow(*_):
+        raise TimeoutError("it takes more than 30 s")
+
+    monkeypatch.setattr(ordering, "confined", slow)
+    with pytest.raises(CrystalError, match="cannot be ordered: it takes more than 30 s"):
+        cells_of(rock_salt(("Mg", 0.75), ("Fe", 0.25)))
 
 
 def test_alternatives_of_a_molecule_are_not_ordered():
