@@ -36,12 +36,12 @@ from cloud_model.checkpoints.files import (
     unpickled_tensors,
 )
 from cloud_model.checkpoints.networks import build_network, build_tokenizer
-from cloud_model.checkpoints.records import from_record
 from cloud_model.errors import CheckpointError
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
 from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.untrusted_json import from_record
 
 FORMAT = 1
 MAX_MEMBERS = 100

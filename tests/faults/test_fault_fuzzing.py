@@ -21,11 +21,11 @@ from strategies import crystals, damaged, scopes
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.files import CONFIG
-from cloud_model.checkpoints.records import from_record
 from cloud_model.crystal.cif import read_cif
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CloudError, CloudWarning
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
+from cloud_model.untrusted_json import from_record
 
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:83]), 96)
 JUNK = (

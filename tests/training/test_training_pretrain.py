@@ -112,11 +112,11 @@ def test_an_interrupted_run_leaves_a_usable_checkpoint(config, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 2", "", "lacks an entry"),
-        ("epochs = 2", "epochs = 2.5", "Give a value of type int"),
-        ('precision = "float32"', "precision = 0", "Give a value of type"),
-        ("hidden_size", "hidden_sise", "unknown entry 'hidden_sise'"),
-        ("float32", "float31", "Choose one of auto, float32"),
+        ("epochs = 2", "", "schedule.epochs is missing"),
+        ("epochs = 2", "epochs = 2.5", "schedule.epochs is 2.5, not int"),
+        ('precision = "float32"', "precision = 0", "schedule.precision is 0, not one of auto"),
+        ("hidden_size", "hidden_sise", "encoder.hidden_sise is unknown; known are hidden_size"),
+        ("float32", "float31", "schedule.precision is 'float31', not one of auto, float32"),
         ("[schedule]", "[schedule", "cannot be read as TOML"),
     ],
 )

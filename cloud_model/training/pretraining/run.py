@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, get_type_hints
 
 import tomli_w
 
@@ -24,6 +22,7 @@ from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.masking import Masking
 from cloud_model.training.pretraining.pretrain import Interrupted, pretrain
 from cloud_model.training.pretraining.strings import COLUMN, Corpus, ParquetCorpus
+from cloud_model.untrusted_json import from_record
 
 SETTINGS = "pretrain.toml"
 
@@ -116,9 +115,13 @@ class PretrainingRun:
             If it is not TOML, or an entry is unknown, missing or of the wrong type.
         """
         try:
-            run: PretrainingRun = _parsed(cls, tomllib.loads(path.read_text()), str(path))
+            document = tomllib.loads(path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ArgumentError(str(path), f"cannot be read as TOML ({error})", "Repair it.") from error
+        try:
+            run = from_record(cls, document, only_known=True)
+        except ValueError as error:
+            raise ArgumentError(str(path), f"has a wrong entry: {error}", "Correct it.") from None
         here = path.resolve().parent
         corpus = replace(
             run.corpus,
@@ -216,35 +219,3 @@ def corpus_elements(corpus: Corpus) -> list[str]:
     if unknown:
         raise DataError("the corpus", f"holds {min(unknown)!r} where elements stand", "Give SCOPE strings.")
     return [symbol for symbol in SYMBOLS if symbol in found]
-
-
-def _parsed(cls: Any, values: Mapping[str, Any], subject: str) -> Any:
-    """A dataclass from a TOML table, its own tables dataclasses as well."""
-    hints = get_type_hints(cls)
-    unknown = values.keys() - hints.keys()
-    if unknown:
-        raise ArgumentError(
-            subject, f"has the unknown entry {min(unknown)!r}", f"Known are: {', '.join(hints)}."
-        )
-    parsed = {
-        key: _parsed(hints[key], value, f"{subject} [{key}]")
-        if is_dataclass(hints[key])
-        else _typed(hints[key], value, f"{subject} {key}")
-        for key, value in values.items()
-    }
-    try:
-        return cls(**parsed)
-    except TypeError as error:
-        raise ArgumentError(subject, f"lacks an entry ({error})", "Add it.") from None
-
-
-def _typed(hint: Any, value: Any, subject: str) -> Any:
-    if hint is float and type(value) is int:
-        return float(value)
-    expected = {"int": int, "float": float, "bool": bool, "str": str}.get(getattr(hint, "__name__", ""))
-    wrong = type(value) is not expected if expected else not isinstance(value, list | str)
-    if wrong:
-        raise ArgumentError(
-            subject, f"is {value!r}", f"Give a value of type {getattr(hint, '__name__', hint)}."
-        )
-    return value
