@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
-from typing import NamedTuple
+from itertools import chain, groupby
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cloud_model.crystal.elements import SYMBOLS
@@ -69,19 +71,67 @@ class TokenBatch:
     @classmethod
     def collate(cls, batch: Sequence[Tokens], multiple: int = 1) -> TokenBatch:
         """Pad tokenised crystals to the longest of them, or to the next multiple of a number."""
-        length = -(-max(len(tokens.ids) for tokens in batch) // multiple) * multiple
-
-        def padded(rows: Iterable[tuple[float, ...]], fill: int, dtype: torch.dtype) -> Tensor:
-            return torch.tensor([(*row, *(fill,) * (length - len(row))) for row in rows], dtype=dtype)
-
-        ids = padded((tokens.ids for tokens in batch), PAD, torch.int64)
-        types = padded((tokens.types for tokens in batch), 0, torch.int64)
-        shares = padded((tokens.shares for tokens in batch), 0, torch.float32)
-        return cls(ids, types, shares, ids != PAD)
+        return TokenTable.of(batch).batch(np.arange(len(batch)), multiple)
 
     def to(self, device: torch.device) -> TokenBatch:
         """Move the batch."""
         return TokenBatch(*(part.to(device) for part in (self.ids, self.types, self.shares, self.mask)))
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Tokenised strings one after the other, from which batches are picked without a loop.
+
+    Attributes
+    ----------
+    ids, types, shares : ndarray
+        Of all tokens, as in `Tokens`.
+    starts : ndarray of int, shape (n + 1,)
+        Where each string begins, and where the last one ends.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.uint8]
+    shares: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, strings: Sequence[Tokens]) -> TokenTable:
+        """The table of some tokenised strings."""
+        starts = np.cumsum([0, *(len(tokens.ids) for tokens in strings)])
+
+        def flat(rows: Iterable[tuple[float, ...]], dtype: type) -> NDArray[Any]:
+            return np.fromiter(chain.from_iterable(rows), dtype, starts[-1])
+
+        return cls(
+            flat((tokens.ids for tokens in strings), np.int32),
+            flat((tokens.types for tokens in strings), np.uint8),
+            flat((tokens.shares for tokens in strings), np.float32),
+            starts,
+        )
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each string."""
+        return np.diff(self.starts)
+
+    def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> TokenBatch:
+        """Some strings, padded to the longest of them, or to the next multiple of a number."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        place = np.arange(-(-int(lengths.max()) // multiple) * multiple)
+        inside = place < lengths[:, None]
+        chosen = np.where(inside, self.starts[rows, None] + place, 0)
+        mask = torch.from_numpy(inside)
+
+        def padded(flat: NDArray[Any], fill: int, dtype: torch.dtype) -> Tensor:
+            return torch.from_numpy(flat[chosen]).to(dtype).masked_fill_(~mask, fill)
+
+        return TokenBatch(
+            padded(self.ids, PAD, torch.int64),
+            padded(self.types, 0, torch.int64),
+            padded(self.shares, 0, torch.float32),
+            mask,
+        )
 
 
 class Tokenizer:

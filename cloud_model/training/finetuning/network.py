@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cloud_model.network.batches import run_batched
 from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Heads, Output, Predictor, run_heads
-from cloud_model.network.tokenizer import TokenBatch, Tokens
+from cloud_model.network.tokenizer import Tokens, TokenTable
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
@@ -150,13 +150,13 @@ class _Finetuning:
         return digest.hexdigest()
 
     @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each row of an epoch."""
-        return np.array([len(tokens.ids) for tokens in self.crystals.tokens])[self.each]
+    def table(self) -> TokenTable:
+        """The crystals, to pick batches from."""
+        return TokenTable.of(self.crystals.tokens)
 
     def steps(self, epoch: int, start: tuple[int, int]) -> Iterator[Step]:
         rng = np.random.default_rng([self.seed, epoch])
-        batches = bucketed_batches(self.lengths, self.tokens_per_batch, rng)
+        batches = bucketed_batches(self.table.lengths[self.each], self.tokens_per_batch, rng)
         for i in range(start[1], len(batches)):
             yield Step(self.each[batches[i]], len(batches[i]), (0, i + 1))
 
@@ -173,7 +173,7 @@ class _Finetuning:
 
     def output(self, model: nn.Module, rows: NDArray[np.int64], device: torch.device) -> tuple[Output, int]:
         """Outputs of the network for some training crystals, and the number of their tokens."""
-        crystals = TokenBatch.collate([self.crystals.tokens[row] for row in rows])
+        crystals = self.table.batch(rows)
         return model(crystals.to(device)), int(crystals.mask.sum())
 
     def validate(self, model: nn.Module) -> Metrics:
@@ -200,7 +200,7 @@ class _HeadTuning(_Finetuning):
 
     def output(self, model: nn.Module, rows: NDArray[np.int64], device: torch.device) -> tuple[Output, int]:
         features = self.features[torch.from_numpy(rows)].to(device)
-        return model(features), sum(len(self.crystals.tokens[row].ids) for row in rows)
+        return model(features), int(self.table.lengths[rows].sum())
 
     @torch.inference_mode()
     def validate(self, model: nn.Module) -> Metrics:

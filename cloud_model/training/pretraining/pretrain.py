@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from cloud_model.errors import ScopeError, VocabularyError
 from cloud_model.network.encoder import Encoder, EncoderConfig, MaskedLanguageHead
-from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens
+from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens, TokenTable
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.loop import Schedule, Step, train
 from cloud_model.training.pretraining.initialise import initialise_tokens
@@ -95,12 +95,12 @@ class _Pretraining:
     def steps(self, epoch: int, start: tuple[int, int]) -> Iterator[Step]:
         self.unreadable.clear()
         for number, texts in pools(self.corpus, self.seed, epoch, start[0]):
-            tokens = list(self._tokens(texts))
+            table = TokenTable.of(list(self._tokens(texts)))
             rng = np.random.default_rng([self.seed, epoch, number, 1])
-            batches = bucketed_batches(np.array([len(row.ids) for row in tokens]), self.tokens_per_batch, rng)
+            batches = bucketed_batches(table.lengths, self.tokens_per_batch, rng)
             seeds = rng.integers(2**62, size=len(batches)).tolist()
             for i in range(start[1] if number == start[0] else 0, len(batches)):
-                batch = TokenBatch.collate([tokens[row] for row in batches[i]])
+                batch = table.batch(batches[i])
                 masked = Masked(batch, *self.masking(batch.ids, torch.Generator().manual_seed(seeds[i])))
                 yield Step(masked, len(batches[i]), (number, i + 1))
 
