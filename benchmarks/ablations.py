@@ -328,8 +328,8 @@ class Study:
         if unlabelled:
             texts = self.corpus.sample(unlabelled, random_state=seed)
             more = [self.tokenizer.encode(text) for text in texts]
-            teachers = map(self._base, SEEDS)
-            crystals, repeats = with_taught(crystals, repeats, more, teachers, self.targets)
+            outputs = [run_heads(self._base(teacher), more) for teacher in SEEDS]
+            crystals, repeats = with_taught(crystals, repeats, more, outputs, self.targets)
         predictor = self._base(seed)
         finetune_network(
             predictor,

@@ -141,7 +141,7 @@ def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) 
     """The networks of all runs, without the heads that only helped to train."""
     base = Checkpoint.load(pretrained)
     targets = scalar_targets(training)
-    members = [shipped(load(run, base.config.encoder, len(targets))) for run in runs]
+    members = [shipped(load(run, len(targets))) for run in runs]
     config = CheckpointConfig(
         name=name,
         dialect=base.config.dialect,

@@ -3,8 +3,8 @@
     python -m recipes.finetune DATA PRETRAINED RUN --seed 0
     python -m recipes.finetune DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
 
-With teachers, the network also learns the mean of what these say of every crystal of the corpus. Interrupted runs
-resume.
+With teachers, the network also learns the mean of what these say of every crystal of the corpus, which each of them
+writes when it is done. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,12 @@ import torch
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.predictor import Predictor
+from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.properties.catalogue import SCALARS, ScalarTarget
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
-from cloud_model.training.pretraining.initialise import initialise_tokens
-from recipes.prepare import elements_of
+from recipes.compositions import elements_of
 from recipes.teachers import with_taught
 
 SPECTRA = 4
@@ -51,6 +52,7 @@ WEIGHTS = {
     "thermal_expansion": 1.5,
 }
 """Instead of weights by scarcity: energies are to be known to a small part of their spread, the last two are rough."""
+OUTPUTS = "outputs.pt"  # of a teacher for the corpus
 NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
 
 
@@ -63,78 +65,100 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--width", type=int, default=256, help="of the encoder; one that was not pretrained begins anew"
-    )
     parser.add_argument("--start", type=Path, help="run to start from, instead of fresh heads")
     parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs that label the corpus")
-    arguments = parser.parse_args()
+    parser.add_argument("--as-teacher", action="store_true", help="label the corpus when done")
+    finetune(**vars(parser.parse_args()))
 
-    table = pd.read_parquet(arguments.data / "labels.parquet")
+
+def finetune(
+    data: Path,
+    pretrained: Path,
+    run: Path,
+    *,
+    epochs: int,
+    learning_rate: float,
+    tokens_per_batch: int = 4096,
+    dropout: float = 0.0,
+    seed: int = 0,
+    start: Path | None = None,
+    teachers: Sequence[Path] = (),
+    as_teacher: bool = False,
+) -> None:
+    """Fine-tune one network as the command line has it."""
+    table = pd.read_parquet(data / "labels.parquet")
     training, validation = table[table.split == "train"], table[table.split == "validation"]
-    pretrained = Checkpoint.load(arguments.pretrained)
-    encode = pretrained.tokenizer.encode
+    base = Checkpoint.load(pretrained)
+    encode = cache(base.tokenizer.encode)
     targets = scalar_targets(training)
     names = list(targets)
-    torch.manual_seed(arguments.seed)
-    if arguments.start:
-        predictor = load(arguments.start, pretrained.config.encoder, len(targets))
+    torch.manual_seed(seed)
+    if start:
+        predictor = load(start, len(targets))
     else:
-        predictor = build_predictor(of_width(pretrained.config.encoder, arguments.width), len(targets))
-        if arguments.width == pretrained.config.encoder.hidden_size:
-            predictor.encoder.load_state_dict(pretrained.members[0].encoder.state_dict())
-        else:
-            initialise_tokens(predictor.encoder.embeddings.word_embeddings, pretrained.tokenizer)
+        predictor = build_predictor(base.config.encoder, len(targets), dropout)
+        predictor.encoder.load_state_dict(base.members[0].encoder.state_dict())
 
     crystals, held_out = (
         LabelledTokens([encode(text) for text in rows.scope], labels_of(rows, names))
         for rows in (training, validation)
     )
     often = repeats(training)
-    if arguments.teachers:
-        corpus = [encode(text) for text in pd.read_parquet(arguments.data / "corpus.parquet").scope]
-        teachers = (load(run, pretrained.config.encoder, len(targets)).eval() for run in arguments.teachers)
-        crystals, often = with_taught(crystals, often, corpus, teachers, targets)
+    if teachers:
+        corpus = [encode(text) for text in pd.read_parquet(data / "corpus.parquet").scope]
+        outputs = [torch.load(teacher / OUTPUTS, weights_only=False) for teacher in teachers]
+        crystals, often = with_taught(crystals, often, corpus, outputs, targets)
     finetune_network(
         predictor,
         targets,
         crystals,
-        Schedule(epochs=arguments.epochs, learning_rate=arguments.learning_rate, seed=arguments.seed),
-        arguments.run,
-        NetworkSettings(task_weights=task_weights(training, names), heat_capacity_weight=6.0),
+        Schedule(epochs=epochs, learning_rate=learning_rate, seed=seed),
+        run,
+        NetworkSettings(
+            task_weights=task_weights(training, names),
+            heat_capacity_weight=6.0,
+            tokens_per_batch=tokens_per_batch,
+        ),
         validation=held_out,
         repeats=often,
     )
-    if arguments.start:
-        (arguments.run / "start.txt").write_text(str(arguments.start.resolve()))
-    if arguments.teachers:
-        paths = [str(run.resolve()) for run in arguments.teachers]
-        (arguments.run / "teachers.txt").write_text("\n".join(paths))
-    torch.save(predictor.state_dict(), arguments.run / "predictor.pt")
+    if start:
+        (run / "start.txt").write_text(str(start.resolve()))
+    if teachers:
+        (run / "teachers.txt").write_text("\n".join(str(teacher.resolve()) for teacher in teachers))
+    torch.save(predictor.state_dict(), run / "predictor.pt")
+    (run / "encoder.json").write_text(json.dumps(dataclasses.asdict(predictor.encoder.config), indent=1))
     described = {name: dataclasses.asdict(target) for name, target in targets.items()}
-    (arguments.run / "targets.json").write_text(json.dumps(described, indent=1))
+    (run / "targets.json").write_text(json.dumps(described, indent=1))
+    if as_teacher:
+        teach(data, pretrained, run)
 
 
-def load(run: Path, encoder: EncoderConfig, scalars: int) -> Predictor:
-    """The network of a run, whose encoder is like this one but for its width."""
-    state = torch.load(run / "predictor.pt", weights_only=True)
-    width = state["encoder.embeddings.word_embeddings.weight"].shape[1]
-    predictor = build_predictor(of_width(encoder, width), scalars)
-    predictor.load_state_dict(state)
+def teach(data: Path, pretrained: Path, run: Path) -> None:
+    """Write what the network of a run says of the corpus, for others to learn."""
+    encode = Checkpoint.load(pretrained).tokenizer.encode
+    targets = json.loads((run / "targets.json").read_text())
+    teacher = load(run, len(targets)).eval()
+    if torch.cuda.is_available():
+        teacher.cuda()
+    corpus = pd.read_parquet(data / "corpus.parquet").scope
+    torch.save(run_heads(teacher, [encode(text) for text in corpus]), run / OUTPUTS)
+
+
+def load(run: Path, scalars: int) -> Predictor:
+    """The network of a run."""
+    config = EncoderConfig(**json.loads((run / "encoder.json").read_text()))
+    predictor = Predictor(config, scalars, SPECTRA)
+    predictor.load_state_dict(torch.load(run / "predictor.pt", weights_only=True, map_location="cpu"))
     return predictor
 
 
-def of_width(encoder: EncoderConfig, width: int) -> EncoderConfig:
-    """The same encoder with as many units, in proportion."""
-    return dataclasses.replace(
-        encoder, hidden_size=width, intermediate_size=4 * width, num_attention_heads=width // 64
-    )
-
-
-def build_predictor(encoder: EncoderConfig, scalars: int) -> Predictor:
-    """Nothing is dropped: energies are to be known to a small part of their spread, which dropout blurs."""
-    config = dataclasses.replace(encoder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+def build_predictor(encoder: EncoderConfig, scalars: int, dropout: float = 0.0) -> Predictor:
+    """A network whose encoder and heads drop as much; small ones drop nothing, which would blur energies."""
+    config = dataclasses.replace(encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     return Predictor(config, scalars, SPECTRA)
 
 

@@ -8,7 +8,8 @@ published label of the heat capacity, of crystals with imaginary modes too) and 
 and band gaps of validation crystals as each table has them).
 
 Equal strings are merged. Rows whose composition hashes into the validation twentieth are validation rows in every
-table, and are left out of the corpus, so that no validation composition has been seen in any form.
+table, and are left out of the corpus, so that no validation composition has been seen in any form. Elements are
+training rows.
 
 Formation energies come on two scales, that of the Materials Project until 2020 and that of its corrections of 2020
 (Wang et al., Sci. Rep. 11, 15496, 2021). Each is a property of its own; where a crystal has the energy of one scale
@@ -20,7 +21,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import zlib
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from sklearn.linear_model import HuberRegressor
 
 from cloud_model import Scope, debye
 from cloud_model.crystal.elements import SYMBOLS
+from recipes.compositions import elements_of, is_validation, shares_of
 
 HEAT_CAPACITY_STABLE = 1e-3  # largest share of imaginary modes of a crystal that is dynamically stable
 AGREED = 0.15  # eV/atom, largest spread of the models whose median is the energy of a WBM crystal
@@ -294,24 +295,6 @@ def volume_per_atom(row: dict) -> float:
     a, b, c = row["lattice"][:3]
     x, y, z = np.cos(np.radians(row["lattice"][3:]))
     return float(a * b * c * np.sqrt(1 - x * x - y * y - z * z + 2 * x * y * z)) / len(row["species"])
-
-
-def shares_of(scope: str) -> dict[str, float]:
-    """Elements and their exact shares of the atoms, of a `sites` string."""
-    words = scope.split(" | ")[1].split()
-    counts: dict[str, float] = {}
-    for symbol, element in zip(words[::2], words[1::2], strict=True):
-        counts[element] = counts.get(element, 0) + int(symbol[:-1])
-    total = sum(counts.values())
-    return {element: count / total for element, count in counts.items()}
-
-
-def elements_of(scope: str) -> set[str]:
-    return set(scope.rsplit(" | ", 1)[1].split()[::2])
-
-
-def is_validation(scope: str) -> bool:
-    return zlib.crc32(scope.rsplit(" | ", 1)[1].encode()) % 20 == 0
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cloud_model.network.predictor import Output, Predictor, run_heads
+from cloud_model.network.predictor import Output
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
@@ -24,11 +24,10 @@ def with_taught(
     crystals: LabelledTokens,
     repeats: NDArray[np.int64],
     unlabelled: Sequence[Tokens],
-    teachers: Iterable[Predictor],
+    outputs: Sequence[Output],
     targets: Mapping[str, ScalarTarget],
 ) -> tuple[LabelledTokens, NDArray[np.int64]]:
-    """Crystals and repeats, once unlabelled crystals have joined that teachers speak of."""
-    outputs = [run_heads(teacher, unlabelled) for teacher in teachers]
+    """Crystals and repeats, once unlabelled crystals have joined with what teachers say of them."""
     more = taught_labels(outputs, targets, crystals.labels.temperatures)
     return (
         LabelledTokens([*crystals.tokens, *unlabelled], joined(crystals.labels, more)),
@@ -42,12 +41,13 @@ def taught_labels(
     """Mean of what networks say of the same crystals; heat capacities on the first complete row of temperatures, K."""
     temperatures = temperatures[~np.isnan(temperatures).any(1)][0]
     scalars, curves = [], []
-    grid = torch.from_numpy(temperatures)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    grid = torch.from_numpy(temperatures).to(device)
     for output in outputs:
         scalars.append(output.scalars.value.double().numpy())
-        parts = zip(*(part.double().split(BATCH) for part in output.spectra), strict=True)
+        parts = zip(*(part.double().to(device).split(BATCH) for part in output.spectra), strict=True)
         spectra = [type(output.spectra)(*part) for part in parts]
-        curves.append(torch.cat([DebyeMixture(s, grid).heat_capacity for s in spectra]).numpy())
+        curves.append(torch.cat([DebyeMixture(s, grid).heat_capacity for s in spectra]).cpu().numpy())
     mean = np.mean(scalars, axis=0)
     physical = [target.physical(mean[:, i], mean[:, i])[0] for i, target in enumerate(targets.values())]
     return Labels(np.stack(physical, 1), np.tile(temperatures, (len(mean), 1)), np.mean(curves, axis=0))
