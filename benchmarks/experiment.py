@@ -3,18 +3,11 @@
     python -m benchmarks.experiment [CHECKPOINT]
 
 Writes ``results/experiment.json`` and ``.md``, and the median ratio of predictions to measured values into the
-checkpoint, as `PropertyInfo.experiment_ratio`. Both theory and network are to blame for it. The measured values,
-``data/measured.csv``, are those of handbooks, at room temperature, rounded, and averaged over directions:
-
-- band gaps, eV: O. Madelung, Semiconductors: Data Handbook, 3rd edition (Springer, 2004); of insulators W. H. Strehlow
-  and E. L. Cook, J. Phys. Chem. Ref. Data 2, 163 (1973);
-- bulk moduli, GPa: G. Simmons and H. Wang, Single Crystal Elastic Constants (MIT Press, 1971), and Madelung;
-- Debye temperatures, K, and thermal conductivities, W/(m K): G. A. Slack, Solid State Physics 34, 1 (1979);
-  D. T. Morelli and G. A. Slack in High Thermal Conductivity Materials (Springer, 2006); of metals C. Kittel,
-  Introduction to Solid State Physics, 8th edition (Wiley, 2005);
-- thermal expansion of the volume, 1/K: Y. S. Touloukian et al., Thermophysical Properties of Matter 12 and 13 (Plenum,
-  1975 and 1977);
-- heat capacity at constant pressure and 298 K, J/(mol-atom K): CRC Handbook of Chemistry and Physics.
+checkpoint, as `PropertyInfo.experiment_ratio`. Theory and network both contribute to it. The measured values,
+``data/measured.csv``, name their source one by one; `SOURCES` spells them out. Band gaps are those at low temperature,
+in eV, bulk moduli are in GPa, Debye temperatures in K, thermal expansion is that of the volume in 1/K, thermal
+conductivity in W/(m K) and heat capacity at constant pressure in J/(mol-atom K), each at room temperature, and averaged
+over directions. Conductivities of metals and of crystals known for their defects (GaN, AlN) are left out.
 """
 
 from __future__ import annotations
@@ -44,7 +37,36 @@ COLUMNS = {
     "heat_capacity_per_atom": "heat_capacity",
     "isobaric_heat_capacity_per_atom": "heat_capacity",
 }
-"""Property -> column of the measured values."""
+"""Property -> name among the measured values."""
+
+SOURCES = {
+    "Angel": "R. J. Angel et al., J. Appl. Cryst. 58 (2025), equation of state of NaF",
+    "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as tabulated in the Python package chemicals; "
+    "elastic constants of single crystals, 82nd edition, p. 12-37",
+    "Cheng": "Z. Cheng et al., Nature Communications 13, 7201 (2022)",
+    "Crystran": "Crystran Ltd, data sheets of optical materials",
+    "Holland": "T. J. B. Holland and R. Powell, J. Metamorph. Geol. 29, 333 (2011), as in the Python package burnman",
+    "Inyushkin": "A. V. Inyushkin et al., Phys. Rev. B 97, 144305 (2018)",
+    "JANAF": "NIST-JANAF thermochemical tables",
+    "JARVIS": "experimental values of the JARVIS-Leaderboard, K. Choudhary et al., npj Comput. Mater. 10, 93 (2024)",
+    "KSU": "parameters of nitrides, GaN group, Kansas State University",
+    "Kittel": "C. Kittel, Introduction to Solid State Physics, 7th edition (Wiley, 1996)",
+    "Levinshtein": "M. Levinshtein, S. Rumyantsev and M. Shur, Handbook Series on Semiconductor Parameters (World "
+    "Scientific, 1996), as in the Python package solcore",
+    "Li": "Z. Li and R. C. Bradt, J. Mater. Sci. 21, 4366 (1986)",
+    "McNeil": "L. E. McNeil, M. Grimsditch and R. H. French, J. Am. Ceram. Soc. 76, 1132 (1993)",
+    "NSM": "New Semiconductor Materials archive, Ioffe Institute, Saint Petersburg",
+    "Paessler": "R. Pässler, Phys. Status Solidi B 247, 77 (2010)",
+    "Stixrude": "L. Stixrude and C. Lithgow-Bertelloni, Geophys. J. Int. 184, 1180 (2011), as in burnman",
+    "Strehlow": "W. H. Strehlow and E. L. Cook, J. Phys. Chem. Ref. Data 2, 163 (1973), median of the values listed "
+    "(of single crystals where there are any)",
+    "UniOptics": "Uni Optics, data sheet of sapphire",
+    "Vurgaftman": "I. Vurgaftman, J. R. Meyer and L. R. Ram-Mohan, J. Appl. Phys. 89, 5815 (2001), as in solcore",
+    "White": "G. K. White, thermal expansion at low temperatures III, potassium chloride, Aust. J. Phys. (1961)",
+    "Zhuo": "Y. Zhuo, A. Mansouri Tehrani and J. Brgoch, J. Phys. Chem. Lett. 9, 1668 (2018), supporting information",
+    "pymatgen": "data of the elements in pymatgen",
+}
+"""Name in ``data/measured.csv`` -> where the value is from."""
 
 LABELLED = 19.0
 """Heat capacities, J/(mol-atom K), below which the figure names the crystals."""
@@ -58,7 +80,7 @@ def compare(model: CloudModel, measured: pd.DataFrame) -> dict[str, dict[str, An
     model : CloudModel
         Whose properties among `COLUMNS` are compared.
     measured : DataFrame
-        Columns ``space_group`` and ``orbits``, and those of `COLUMNS`; NaN where a value is missing.
+        A row for each value: columns ``space_group``, ``orbits``, ``property`` (one of `COLUMNS`) and ``value``.
 
     Returns
     -------
@@ -66,28 +88,30 @@ def compare(model: CloudModel, measured: pd.DataFrame) -> dict[str, dict[str, An
         Property -> number of crystals, median and central 68% of the ratio of prediction to measured value, and the
         share of measured values within one standard error of the prediction.
     """
-    scopes = [
-        Scope.from_orbits(group, orbits)
-        for group, orbits in zip(measured["space_group"], measured["orbits"], strict=True)
-    ]
-    names = [name for name in COLUMNS if name in model.properties]
-    predicted = model.predict(scopes, names, temperature=298.15)
     rows = {}
-    for name in names:
+    for name in (name for name in COLUMNS if name in model.properties):
+        known = measured[measured["property"] == COLUMNS[name]]
+        if known.empty:
+            continue
+        predicted = model.predict(_scopes(known), name, temperature=298.15)
         value, error = predicted[name].to_numpy(), predicted[f"{name}_std"].to_numpy()
-        known = measured[COLUMNS[name]].to_numpy()
-        there = np.isfinite(known) & np.isfinite(value)
-        ratios = value[there] / known[there]
+        ratios = value / known["value"].to_numpy()
         low, median, high = np.quantile(ratios, [0.16, 0.5, 0.84])
         rows[name] = {
-            "crystals": int(there.sum()),
+            "crystals": len(known),
             "theory": model.properties[name].theory,
             "ratio": round(float(median), 3),
             "ratio_low": round(float(low), 3),
             "ratio_high": round(float(high), 3),
-            "within_error": round(float((np.abs(value - known)[there] <= error[there]).mean()), 3),
+            "within_error": round(float((np.abs(value - known["value"].to_numpy()) <= error).mean()), 3),
         }
     return rows
+
+
+def _scopes(measured: pd.DataFrame) -> list[Scope]:
+    return [
+        Scope.from_orbits(*pair) for pair in zip(measured["space_group"], measured["orbits"], strict=True)
+    ]
 
 
 def report(rows: dict[str, dict[str, Any]], name: str) -> str:
@@ -95,9 +119,9 @@ def report(rows: dict[str, dict[str, Any]], name: str) -> str:
     lines = [
         "# Against experiment",
         "",
-        f"Predictions of `{name}` over measured values, for crystals that everybody knows "
-        "(`benchmarks/experiment.py` names the sources). Error bars count against the theory of the training data, "
-        "so the last column tells how little they mean against experiment.",
+        f"Predictions of `{name}` divided by measured values, for well-known crystals "
+        "(`benchmarks/data/measured.csv`). Error bars count against the theory of the training data, "
+        "so the last column shows how little they say about experiment.",
         "",
         "| property | theory | crystals | prediction / experiment (median) | central 68% | within one error bar |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -107,28 +131,29 @@ def report(rows: dict[str, dict[str, Any]], name: str) -> str:
         f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f} | {row['within_error']:.0%} |"
         for property_, row in rows.items()
     ]
+    lines += ["", "Sources of the measured values:", ""]
+    lines += [f"- {source}: {reference}" for source, reference in SOURCES.items()]
     return "\n".join(lines) + "\n"
 
 
 def heat_capacity_figure(model: CloudModel, measured: pd.DataFrame) -> Figure:
     """Predicted against measured heat capacities, with error bars."""
-    known = measured.dropna(subset=["heat_capacity"])
-    scopes = [Scope.from_orbits(*pair) for pair in zip(known["space_group"], known["orbits"], strict=True)]
+    known = measured[measured["property"] == "heat_capacity"]
     name = max(set(model.properties) & {"heat_capacity_per_atom", "isobaric_heat_capacity_per_atom"}, key=len)
-    predicted = model.predict(scopes, name, temperature=298.15)
+    predicted = model.predict(_scopes(known), name, temperature=298.15)
     with style():
         figure = Figure(figsize=(4.6, 4.2))
         axes = figure.subplots()
         axes.axline((15, 15), slope=1, color="0.6", linewidth=1)
         axes.errorbar(
-            known["heat_capacity"],
+            known["value"],
             predicted[name],
             predicted[f"{name}_std"],
             fmt="o",
             markersize=4,
             color=CLOUD_COLOUR,
         )
-        for formula, x, y in zip(known["formula"], known["heat_capacity"], predicted[name], strict=True):
+        for formula, x, y in zip(known["formula"], known["value"], predicted[name], strict=True):
             if x < LABELLED:  # above, points are too close for names
                 axes.annotate(formula, (x, y), xytext=(6, -9), textcoords="offset points", fontsize=8)
         axes.set(

@@ -5,27 +5,36 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from benchmarks.experiment import COLUMNS, MEASURED, RESULTS, compare, report
+from benchmarks.experiment import COLUMNS, MEASURED, RESULTS, SOURCES, compare, report
 from cloud_model import Scope
 
-CRYSTALS = pd.read_csv(MEASURED)
+VALUES = pd.read_csv(MEASURED)
 
 
 def test_the_orbits_are_those_of_the_formula():
-    for row in CRYSTALS.itertuples():
+    for row in VALUES.drop_duplicates("formula").itertuples():
         assert Scope.from_orbits(row.space_group, row.orbits).formula == row.formula
 
 
+def test_each_value_is_given_once_with_a_source():
+    assert not VALUES.duplicated(["formula", "property"]).any()
+    assert set(VALUES["source"]) == set(SOURCES)
+    assert set(VALUES["property"]) == set(COLUMNS.values())
+    assert (VALUES["value"] > 0).all()
+
+
 def test_ratio_and_coverage(tiny_model):
-    measured = CRYSTALS.head(4).copy()
-    scopes = [Scope.from_orbits(row.space_group, row.orbits) for row in measured.itertuples()]
-    predicted = tiny_model.predict(scopes, temperature=298.15)
-    for name, column in COLUMNS.items():
-        if name in predicted:
-            measured[column] = predicted[name] * 2
-    measured["band_gap"] = predicted["band_gap"] + [0.5, -0.5, 2, -2] * predicted["band_gap_std"]
-    measured.loc[3, "bulk_modulus"] = float("nan")
-    rows = compare(tiny_model, measured)
+    gaps = VALUES[VALUES["property"] == "band_gap"].head(4).copy()
+    moduli = VALUES[VALUES["property"] == "bulk_modulus"].head(3).copy()
+    predicted = tiny_model.predict(
+        [Scope.from_orbits(*row) for row in gaps[["space_group", "orbits"]].values]
+    )
+    gaps["value"] = (predicted["band_gap"] + [0.5, -0.5, 2, -2] * predicted["band_gap_std"]).to_numpy()
+    predicted = tiny_model.predict(
+        [Scope.from_orbits(*row) for row in moduli[["space_group", "orbits"]].values]
+    )
+    moduli["value"] = predicted["bulk_modulus"].to_numpy() * 2
+    rows = compare(tiny_model, pd.concat([gaps, moduli]))
     assert rows["bulk_modulus"]["ratio"] == pytest.approx(0.5)
     assert rows["bulk_modulus"]["crystals"] == 3
     assert rows["band_gap"]["within_error"] == 0.5
