@@ -41,8 +41,8 @@ COLUMNS = {
 
 SOURCES = {
     "Angel": "R. J. Angel et al., J. Appl. Cryst. 58 (2025), equation of state of NaF",
-    "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as tabulated in the Python package chemicals; "
-    "elastic constants of single crystals, 82nd edition, p. 12-37",
+    "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as in the Python package chemicals; elastic "
+    "constants of single crystals, 82nd edition, p. 12-37",
     "Cheng": "Z. Cheng et al., Nature Communications 13, 7201 (2022)",
     "Crystran": "Crystran Ltd, data sheets of optical materials",
     "Holland": "T. J. B. Holland and R. Powell, J. Metamorph. Geol. 29, 333 (2011), as in the Python package burnman",
