@@ -22,6 +22,7 @@ from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
 from cloud_model.inference.tables import property_table, to_frame
+from cloud_model.inference.volumes import warn_of_volumes
 from cloud_model.network.ensemble import Pooling
 from cloud_model.network.precision import Choice, Precision, choose_precision
 from cloud_model.network.predictor import Output
@@ -400,4 +401,6 @@ class CloudModel:
     def _outputs(self, batch: ReadBatch) -> Output:
         if not batch.good:
             raise ArgumentError("crystals", "is an empty collection", "Give at least one.")
-        return outputs_of(self.checkpoint, [crystal.tokens for crystal in batch.crystals], self.dtype)
+        output = outputs_of(self.checkpoint, [crystal.tokens for crystal in batch.crystals], self.dtype)
+        warn_of_volumes(self.checkpoint.config, batch.crystals, output)
+        return output

@@ -115,10 +115,13 @@ def main() -> None:
 
 
 def _show_warnings_plainly() -> None:
-    """Print our own warnings as one line on standard error, and no others unless Python was asked to."""
+    """Print each of our own warnings once, as a line on standard error, and no others unless Python was asked to."""
+    shown: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        click.echo(f"Warning: {message}", err=True)
+        if str(message) not in shown:
+            shown.add(str(message))
+            click.echo(f"Warning: {message}", err=True)
 
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

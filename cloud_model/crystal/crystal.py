@@ -76,6 +76,11 @@ class Crystal:
         return len(self.numbers)
 
     @property
+    def volume_per_atom(self) -> float:
+        """Volume of the cell over its number of atoms, in cubic Angstrom."""
+        return abs(volume_and_normals(self.lattice.tolist())[0]) / len(self)
+
+    @property
     def formula(self) -> str:
         """Chemical formula of the cell."""
         return formula_of(self.numbers)

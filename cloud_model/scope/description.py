@@ -39,6 +39,8 @@ class Description(NamedTuple):
     dialect: Dialect
     symprec: float | None = None
     n_atoms: int | None = None
+    volume_per_atom: float | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Describer:
         if self.dialect == "reference":
             return in_order_of_sites(crystal, symmetry, self.symprec)
         canonical = canonical_orbits(symmetry.number, orbits_of(crystal, symmetry))
-        return from_canonical(symmetry.number, canonical, self.dialect, self.symprec, len(crystal))
+        return from_canonical(symmetry.number, canonical, self.dialect, self.symprec, crystal)
 
 
 def check_dialect(dialect: str) -> None:
@@ -121,7 +123,7 @@ def in_order_of_sites(crystal: Crystal, symmetry: Symmetry, symprec: float) -> D
         None,
         "reference",
         symprec,
-        len(crystal),
+        *_cell(crystal),
     )
 
 
@@ -130,9 +132,9 @@ def from_canonical(
     orbits: list[tuple[str, str]],
     dialect: Dialect,
     symprec: float | None = None,
-    n_atoms: int | None = None,
+    crystal: Crystal | None = None,
 ) -> Description:
-    """Describe a crystal by its canonical orbits, each a Wyckoff letter and an element."""
+    """Describe a crystal by its canonical orbits, each a Wyckoff letter and an element, and by its cell if any."""
     multiplicities = space_group(number).multiplicities
     symbols = wyckoff_symbols(number)
     counts: dict[str, int] = {}
@@ -148,8 +150,12 @@ def from_canonical(
         placed if dialect == "sites" else None,
         dialect,
         symprec,
-        n_atoms,
+        *(() if crystal is None else _cell(crystal)),
     )
+
+
+def _cell(crystal: Crystal) -> tuple[int, float, str]:
+    return len(crystal), crystal.volume_per_atom, crystal.label
 
 
 @cache

@@ -60,6 +60,10 @@ class Scope:
         Tolerance in Angstrom of the symmetry search that gave it, if any.
     n_atoms : int or None
         Number of atoms in the cell that it was made from, if any.
+    volume_per_atom : float or None
+        Of that cell, in cubic Angstrom.
+    label : str
+        What to call that crystal, such as the name of its file.
 
     Examples
     --------
@@ -80,6 +84,8 @@ class Scope:
     dialect: Dialect
     symprec: float | None = None
     n_atoms: int | None = None
+    volume_per_atom: float | None = None
+    label: str = ""
 
     @classmethod
     def from_orbits(

@@ -97,10 +97,13 @@ def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
 def test_warnings_about_a_crystal_are_shown(ask):
     stretched = re.sub(rb"(_cell_length_c +)\S+", rb"\g<1>40", NACL)
     answer = ask("POST", "/crystal?name=slab.cif", stretched)
-    (note,) = answer.report["notes"]
-    assert note in html.unescape(answer.text)
-    assert "slab.cif" in note
-    assert "/" not in note
+    vacuum, volume = answer.report["notes"]
+    assert "empty layer" in vacuum
+    assert "per atom, and" in volume
+    for note in vacuum, volume:
+        assert note in html.unescape(answer.text)
+        assert note.startswith("slab.cif: ")
+        assert "/" not in note
 
 
 @pytest.mark.parametrize(
