@@ -41,7 +41,7 @@ COLUMNS = {
 
 SOURCES = {
     "Angel": "R. J. Angel et al., J. Appl. Cryst. 58 (2025), equation of state of NaF",
-    "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as in the Python package chemicals; elastic "
+    "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as in the package chemicals; elastic "
     "constants of single crystals, 82nd edition, p. 12-37",
     "Cheng": "Z. Cheng et al., Nature Communications 13, 7201 (2022)",
     "Crystran": "Crystran Ltd, data sheets of optical materials",

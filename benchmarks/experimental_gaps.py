@@ -1,4 +1,4 @@
-"""Does a published correction bring predicted band gaps to the scale of experiment?
+"""Band gaps on the scale of experiment: a published correction of predicted ones, judged.
 
     python -m benchmarks.experimental_gaps
 
@@ -42,6 +42,8 @@ def judge(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> dict
     rows = {}
     for name, (low, high) in RANGES.items():
         inside = (measured >= low) & (measured < high)
+        if not inside.any():
+            continue
         errors = {"predicted": predicted - measured, "corrected": corrected(predicted) - measured}
         rows[name] = {"crystals": int(inside.sum())} | {
             f"{kind}_{score}": round(float(function(error[inside])), 3)
@@ -56,9 +58,8 @@ def report(rows: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Band gaps on the scale of experiment",
         "",
-        "Errors of predicted gaps E against measured ones, and of 1.348 E + 0.913 eV (W. Setyawan et al., ACS Comb. Sci. "
-        "13, 382, 2011), on compounds "
-        "to which nothing was fitted here (`python -m benchmarks.experimental_gaps`).",
+        "Errors of predicted gaps E against measured ones, and of 1.348 E + 0.913 eV (W. Setyawan et al., ACS Comb. "
+        "Sci. 13, 382, 2011), on compounds to which nothing was fitted (`python -m benchmarks.experimental_gaps`).",
         "",
         "| measured gap | crystals | MAE, eV | bias, eV | corrected: MAE, eV | bias, eV |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.properties.catalogue import PropertyInfo
 
 TEMPLATE = """\
 # {name}
@@ -27,6 +30,11 @@ fixed hash of the composition sets aside one twentieth, {held_out} strings besid
 same training crystals, but to 12,000 of them at random where there are more.
 
 {table}
+
+Errors count against the values of the theory named, not against experiment: PBE and PBE+U are density functionals, DFPT
+is linear response with such a functional, AEL and AGL are AFLOW's moduli of strained cells and its quasi-harmonic Debye
+model. How far predictions are from measured values is in `benchmarks/results/experiment.md` and in
+`PropertyInfo.experiment_ratio`.
 
 `68%` and `95%` are the shares of labels within one predicted standard error and within `predict(..., interval=0.95)`,
 of each half of these crystals when the other half calibrates them. The published label of the heat capacity counts
@@ -126,7 +134,7 @@ def model_card(
         symprec=config.symprec,
         length=config.encoder.max_position_embeddings,
         spectra=config.spectra,
-        table=table(results),
+        table=table(results, config.properties),
         kinds=grouped(kinds),
         domain=grouped(domain),
         heights=height_table(heights),
@@ -137,12 +145,13 @@ def model_card(
     )
 
 
-def table(results: pd.DataFrame) -> str:
-    """Markdown table of the results; errors in the unit of the property."""
+def table(results: pd.DataFrame, properties: Mapping[str, PropertyInfo]) -> str:
+    """Markdown table of the results; errors in the unit of the property, against its theory."""
     baselines = [column for column in results.columns if column.endswith("_mae")]
     head = [
         "property",
         "unit",
+        "theory",
         "training",
         "tested",
         "MAE",
@@ -156,7 +165,8 @@ def table(results: pd.DataFrame) -> str:
         coverage = [
             "" if pd.isna(row[column]) else f"{row[column]:.0%}" for column in ("coverage_68", "coverage_95")
         ]
-        lines.append([str(name), row.unit, str(row.training), str(row["count"]), *errors, *coverage])
+        theory = properties[str(name).split()[0]].theory
+        lines.append([str(name), row.unit, theory, str(row.training), str(row["count"]), *errors, *coverage])
     return markdown(head, lines)
 
 

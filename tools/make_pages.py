@@ -41,8 +41,13 @@ def predictions() -> str:
     model = CloudModel.from_pretrained()
     paths = sorted((ROOT / "examples").glob("*.cif"))
     frame = model.predict(paths, list(COLUMNS))
+
+    def cell(row: dict[str, float], name: str) -> str:
+        text = uncertain(row[name], row[f"{name}_std"], model.properties[name].positive)
+        return text.replace("±", " ± ")
+
     rows = [
-        [path.stem, *(uncertain(row[name], row[f"{name}_std"]).replace("±", " ± ") for name in COLUMNS)]
+        [path.stem, *(cell(row, name) for name in COLUMNS)]
         for path, row in zip(paths, frame.to_dict("records"), strict=True)
     ]
     infos = [model.properties[name] for name in COLUMNS]

@@ -18,8 +18,9 @@ from cloud_model.errors import CheckpointError, warn_user
 def models(output_format: str) -> None:
     """List the installed checkpoints.
 
-    What each predicts, how well, and from which training data it learned. The error is the mean absolute one on
-    crystals that it was not trained on, in the unit of the property.
+    What each predicts, how well, and from which data it learned. The error is the mean absolute error on crystals not
+    trained on, in the unit of the property and against the theory named; value/measured is the median ratio to
+    experiment over well-known crystals.
 
     \b
     Examples:
@@ -68,10 +69,13 @@ def _print_table(record: Mapping[str, Any]) -> None:
         f"embeddings of {record['embedding_size']}"
     )
     sources = list(dict.fromkeys(info["training_set"] for info in record["properties"].values()))
-    table = new_table("property", "unit", "mean error", "data", title=title)
+    table = new_table("property", "unit", "theory", "mean error", "value/measured", "data", title=title)
     for name, info in record["properties"].items():
         error = "" if info["test_error"] is None else f"{info['test_error']:.3g}"
-        table.add_row(name, info["unit"], error, str(sources.index(info["training_set"]) + 1))
+        ratio = f"{info['experiment_ratio']:.2f}" if info["experiment_ratio"] else ""
+        table.add_row(
+            name, info["unit"], info["theory"], error, ratio, str(sources.index(info["training_set"]) + 1)
+        )
     screen = console()
     screen.print(table)
     for number, source in enumerate(sources, start=1):

@@ -106,7 +106,7 @@ def _properties_down(
     columns = {
         heading or "property": list(names),
         "unit": [properties[name].unit for name in names],
-        "value": [_cell(row, name) for name in names],
+        "value": [_cell(row, name, properties[name]) for name in names],
         "theory": [properties[name].theory for name in names],
         "value/measured": [f"{ratio:.2f}" if ratio else "" for ratio in ratios],
     }
@@ -124,7 +124,8 @@ def _print_across(
 ) -> None:
     """Print as many tables as the width demands, all with the same rows."""
     columns = {
-        _heading(name, properties[name], temperature): [_cell(row, name) for row in rows] for name in names
+        _heading(name, properties[name], temperature): [_cell(row, name, properties[name]) for row in rows]
+        for name in names
     }
     widths = {
         heading: max(len(word) for word in [*heading.split(), *cells]) for heading, cells in columns.items()
@@ -173,5 +174,5 @@ def _table(columns: Mapping[str, Sequence[str]], widths: Mapping[str, int], gap:
     return table
 
 
-def _cell(row: Row, name: str) -> str:
-    return uncertain(row[name], row[f"{name}_std"])
+def _cell(row: Row, name: str, info: PropertyInfo) -> str:
+    return uncertain(row[name], row[f"{name}_std"], info.positive)

@@ -103,7 +103,7 @@ def finetune(
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
     from cloud_model.training.finetuning.reading import read_table
     from cloud_model.training.finetuning.table import Columns, finetune_table
-    from cloud_model.training.metrics import score_table
+    from cloud_model.training.metrics import LEGEND, score_table
 
     if not targets and not heat_capacities:
         raise click.UsageError("Give a --target with its --unit, or --heat-capacities with --temperatures.")
@@ -135,6 +135,7 @@ def finetune(
         for name, result in report.get(split, {}).items():
             unit = columns.units.get(name, "J/(mol-atom K)")
             print_markdown(f"{name} ({split})\n\n{score_table(result, unit)}")
+    print_markdown(LEGEND)
     click.echo(f"Wrote {output}")
 
 

@@ -22,6 +22,10 @@ class HasUnit(Protocol):
     def unit(self) -> str:
         """Empty for a number without unit."""
 
+    @property
+    def positive(self) -> bool:
+        """Whether it is positive by nature."""
+
 
 def render(package: str, template: str, **values: object) -> str:
     """Write HTML from a template; values are escaped.
@@ -60,7 +64,9 @@ def predictions_style(predictions: pd.DataFrame, properties: Mapping[str, HasUni
     for name in filter(properties.__contains__, predictions):
         label, unit = name.replace("_", " "), properties[name].unit
         pairs = zip(predictions[name], predictions[f"{name}_std"], strict=True)
-        columns[f"{label} ({unit})" if unit else label] = [uncertain(*pair) for pair in pairs]
+        columns[f"{label} ({unit})" if unit else label] = [
+            uncertain(value, error, properties[name].positive) for value, error in pairs
+        ]
     if "out_of_domain" in predictions:
         outside = predictions["out_of_domain"].fillna(False)
         columns["training domain"] = ["outside" if out else "" for out in outside]

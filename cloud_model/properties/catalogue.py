@@ -38,6 +38,8 @@ class PropertyInfo:
         Method that calculated the labels, such as ``"PBE"``; errors count against its values, not against experiment.
     experiment_ratio : float or None
         Median ratio of predictions to measured values, from ``benchmarks/experiment``; None where not compared.
+    positive : bool
+        Whether it is positive by nature, so that an error as large as the value leaves nothing known.
     """
 
     unit: str
@@ -47,6 +49,7 @@ class PropertyInfo:
     test_error: float | None = None
     theory: str = ""
     experiment_ratio: float | None = None
+    positive: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,30 +170,35 @@ SCALARS: dict[str, PropertyInfo] = {
         basis="crystal",
         description="Bulk modulus (VRH, AFLOW AEL).",
         theory="AEL",
+        positive=True,
     ),
     "shear_modulus": PropertyInfo(
         unit="GPa",
         basis="crystal",
         description="Shear modulus (VRH, AFLOW AEL).",
         theory="AEL",
+        positive=True,
     ),
     "refractive_index": PropertyInfo(
         unit="",
         basis="crystal",
         description="Static refractive index (DFPT).",
         theory="DFPT",
+        positive=True,
     ),
     "debye_temperature": PropertyInfo(
         unit="K",
         basis="crystal",
         description="Debye temperature (AFLOW AGL); not that of the heat capacity.",
         theory="AGL",
+        positive=True,
     ),
     "max_phonon_frequency": PropertyInfo(
         unit="cm^-1",
         basis="crystal",
         description="Highest peak of the phonon density of states (DFPT).",
         theory="DFPT",
+        positive=True,
     ),
     "thermal_conductivity": PropertyInfo(
         unit="W/(m K)",
@@ -198,6 +206,7 @@ SCALARS: dict[str, PropertyInfo] = {
         description="Lattice thermal conductivity at 300 K in the Debye-Slack model of AFLOW AGL, which has silicon at "
         "an eighth of experiment: for trends, not for values.",
         theory="AGL",
+        positive=True,
     ),
     "thermal_expansion": PropertyInfo(
         unit="1/K",
@@ -205,9 +214,10 @@ SCALARS: dict[str, PropertyInfo] = {
         description="Volume thermal expansion at 300 K in the Debye-Grueneisen model of AFLOW AGL, 1.5 to 6 times "
         "experiment for common crystals: for trends, not for values.",
         theory="AGL",
+        positive=True,
     ),
     "volume_per_atom": PropertyInfo(
-        unit="A^3", basis="atom", description="Volume at rest (PBE).", theory="PBE"
+        unit="A^3", basis="atom", description="Volume at rest (PBE).", theory="PBE", positive=True
     ),
     "dynamic_stability": PropertyInfo(
         unit="",

@@ -23,7 +23,7 @@ from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_tr
 from cloud_model.training.finetuning.labels import LabelledTokens
 from cloud_model.training.finetuning.reading import column, grouped_folds
 from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals
-from cloud_model.training.metrics import score_table, scores
+from cloud_model.training.metrics import LEGEND, score_table, scores
 from cloud_model.training.state import remove_states
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Evaluation:
         }
 
     def to_markdown(self) -> str:
-        """Give the scores as a table."""
-        return score_table(self.scores(), self.unit)
+        """Give the scores as a table, and what its columns mean."""
+        return f"{score_table(self.scores(), self.unit)}\n\n{LEGEND}"
 
     def parity_figure(self) -> Figure:
         """Predictions over labels, with their error bars."""

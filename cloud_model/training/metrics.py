@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 ONE_SIGMA = 0.682689
+LEGEND = (
+    "MAE:MAD: mean absolute error over the mean absolute deviation of the labels from their mean. 68%, 95%: shares of "
+    "labels within 1 and 1.96 predicted standard errors, ideally 68% and 95%. dummy: always the mean of the training "
+    "labels, so its MAE:MAD is about 1."
+)
+"""What the columns of `score_table` mean."""
 
 
 def scores(label: Array, value: Array, error: Array | None = None) -> dict[str, float]:

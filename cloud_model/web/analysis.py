@@ -45,7 +45,7 @@ class Analysis:
     scope : Scope
         In the dialect of the model.
     properties : dict of str to dict
-        Name -> value and standard error, at 300 K, with unit, basis and description.
+        Name -> value and standard error, at 300 K, and what is known of the property.
     thermodynamics : Thermodynamics or None
         0 to 1000 K, if the model has any.
     out_of_domain : bool or None
@@ -165,6 +165,9 @@ def _analyse(crystal: Crystal, scope: Scope, name: str, model: CloudModel) -> An
             "unit": info.unit,
             "basis": info.basis,
             "description": info.description,
+            "theory": info.theory,
+            "experiment_ratio": info.experiment_ratio,
+            "positive": info.positive,
             "test_error": info.test_error,
         }
         for key, info in model.properties.items()

@@ -29,3 +29,9 @@ def test_an_error_has_two_digits(value, error, text):
 @pytest.mark.parametrize(("value", "error", "text"), [(38.2, 44.1, "40±40"), (0.008, 0.014, "0.01±0.01")])
 def test_an_error_as_large_as_the_value_leaves_one_digit(value, error, text):
     assert uncertain(value, error) == text
+
+
+def test_a_positive_quantity_with_an_error_as_large_as_itself_is_unknown():
+    assert uncertain(38.2, 44.1, positive=True) == "unknown"
+    assert uncertain(38.2, 38.1, positive=True) == "38±38"
+    assert uncertain(nan, 1.0, positive=True) == ""

@@ -37,7 +37,7 @@ from cloud_model.training.finetuning.reading import (
     grouped_folds,
     numbers,
 )
-from cloud_model.training.metrics import score_table, scores
+from cloud_model.training.metrics import LEGEND, score_table, scores
 from cloud_model.training.state import remove_states
 
 if TYPE_CHECKING:
@@ -386,4 +386,6 @@ def _card(checkpoint: Checkpoint, report: Mapping[str, Any]) -> str:
         for name, result in report.get(split, {}).items():
             unit = checkpoint.config.properties[name].unit
             parts += [f"## {name}: {title.lower()} ({result[MODEL]['count']})", score_table(result, unit)]
+    if len(parts) > 2:
+        parts.append(LEGEND)
     return "\n\n".join(parts) + "\n"
