@@ -21,8 +21,8 @@ from cloud_model.errors import ArgumentError, CloudError, PropertyError
 from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
+from cloud_model.inference.strange_cells import warn_of_strange_cells
 from cloud_model.inference.tables import property_table, to_frame
-from cloud_model.inference.volumes import warn_of_volumes
 from cloud_model.network.ensemble import Pooling
 from cloud_model.network.precision import Choice, Precision, choose_precision
 from cloud_model.network.predictor import Output
@@ -402,5 +402,5 @@ class CloudModel:
         if not batch.good:
             raise ArgumentError("crystals", "is an empty collection", "Give at least one.")
         output = outputs_of(self.checkpoint, [crystal.tokens for crystal in batch.crystals], self.dtype)
-        warn_of_volumes(self.checkpoint.config, batch.crystals, output)
+        warn_of_strange_cells(self.checkpoint.config, batch.crystals, output)
         return output

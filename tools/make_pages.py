@@ -143,6 +143,17 @@ def examples() -> str:
     return "\n".join(lines)
 
 
+def scale() -> str:
+    """Times of the steps of large batches."""
+    return (ROOT / "benchmarks" / "results" / "scale.md").read_text()
+
+
+def references() -> str:
+    """What the reference phases are, its headings one level lower."""
+    text = (ROOT / "cloud_model" / "stability" / "README.md").read_text()
+    return re.sub(r"^#", "##", text, flags=re.MULTILINE)
+
+
 MEASURED_HERE = {"README.md": {"predictions": predictions}}
 """Parts that depend on the machine."""
 
@@ -153,6 +164,8 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/examples/index.md": {"examples": examples},
     "docs/formats.md": {"formats": formats},
     "docs/models/index.md": {"models": models},
+    "docs/scale.md": {"scale": scale},
+    "docs/stability.md": {"references": references},
     "docs/thermodynamics.md": {"measured": measured},
     "docs/units.md": {"properties": properties, "experiment": experiment},
 }

@@ -1,4 +1,4 @@
-"""Cells whose volume no crystal of their atoms has are warned about, wherever they come in."""
+"""Cells of a strange volume or without symmetry are warned about, wherever they come in."""
 
 from __future__ import annotations
 
@@ -44,9 +44,24 @@ def test_ordinary_volumes_and_strings_are_not(recwarn):
     warnings.simplefilter("always")
     model = CloudModel.from_pretrained()
     model.predict(
-        [ORDINARY, bulk("NaCl", "rocksalt", a=5.2), str(Scope.from_orbits(225, "Na:4a;Cl:4b"))], "band_gap"
+        [
+            ORDINARY,
+            bulk("NaCl", "rocksalt", a=5.2),
+            bulk("SiC", "zincblende", a=4.36).repeat(2),
+            str(Scope.from_orbits(225, "Na:4a;Cl:4b")),
+        ],
+        "band_gap",
     )
-    assert not [warning for warning in recwarn if "per atom, and" in str(warning.message)]
+    assert not [warning for warning in recwarn if issubclass(warning.category, CloudWarning)]
+
+
+def test_a_cell_that_lost_its_symmetry_is_told():
+    crystal = bulk("SiC", "zincblende", a=4.36)
+    supercell = crystal.repeat(2)
+    supercell.rattle(0.05, seed=0)
+    model = CloudModel.from_pretrained()
+    with pytest.warns(CloudWarning, match="^SiC: its 16 atoms have no symmetry within 0.01 Angstrom"):
+        model.predict(supercell, "band_gap")
 
 
 def test_the_command_names_the_file_once(tmp_path):

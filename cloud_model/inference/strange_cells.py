@@ -1,4 +1,4 @@
-"""Cells whose volume is far from the predicted one, so that something in them is probably wrong."""
+"""Warnings about cells that are probably not what their user means: of a strange volume, or without symmetry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import log
 
 from cloud_model.checkpoints.config import CheckpointConfig
+from cloud_model.crystal.formula import parse_formula
 from cloud_model.errors import warn_user
 from cloud_model.inference.crystals import ReadCrystal
 from cloud_model.network.predictor import Output
@@ -18,9 +19,27 @@ STRANGE_ERRORS = 4
 """...if the logarithm of that ratio is also this many relative standard errors; 0.6% of 2,278 crystals of the Materials
 Project are, many of them with voids."""
 
+MANY_UNITS = 8
+"""Formula units in a cell without symmetry that are warned about; 0.5% of the crystals of the Materials Project have as
+many."""
 
-def warn_of_volumes(config: CheckpointConfig, crystals: Sequence[ReadCrystal], output: Output) -> None:
-    """Warn of each cell that is too small or too large for its atoms."""
+
+def warn_of_strange_cells(config: CheckpointConfig, crystals: Sequence[ReadCrystal], output: Output) -> None:
+    """Warn of each cell that is too small or too large for its atoms, or that has lost its symmetry."""
+    _warn_of_volumes(config, crystals, output)
+    for crystal in crystals:
+        scope = crystal.scope
+        if scope.space_group == 1 and scope.n_atoms is not None and scope.orbits is not None:
+            atoms = len(scope.orbits)
+            if atoms >= MANY_UNITS * sum(parse_formula(scope.formula).values()):
+                warn_user(
+                    f"{scope.label or scope.formula}: its {atoms} atoms have no symmetry within {scope.symprec:g} "
+                    "Angstrom, as after molecular dynamics or random displacements; if they are those of a perfect "
+                    "crystal, relax it first. Few such cells were trained on."
+                )
+
+
+def _warn_of_volumes(config: CheckpointConfig, crystals: Sequence[ReadCrystal], output: Output) -> None:
     if output.scalars is None or VOLUME not in config.targets:
         return
     i = list(config.targets).index(VOLUME)
