@@ -74,6 +74,7 @@ def thermo(
         raise click.UsageError(f"{crystal!r} is several crystals; give one, such as {sources[0].name}")
     grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
+    _warn_of_imaginary_modes(loaded, sources[0])
     if fit:
         _print_fit(loaded, sources[0], fit, float(grid.max()), pressure, output_format)
         return
@@ -89,6 +90,15 @@ def thermo(
         _print_table(frame, sources[0].name)
         if not plot:
             _draw(curve)
+
+
+def _warn_of_imaginary_modes(model: CloudModel, source: Source) -> None:
+    from cloud_model.properties.catalogue import imaginary_modes_warning
+
+    if "dynamic_stability" in model.properties:
+        probability = model.predict(source.crystal, "dynamic_stability").dynamic_stability.item()
+        if warning := imaginary_modes_warning(probability):
+            click.echo(f"{source.name}: {warning}", err=True)
 
 
 def _print_table(frame: pd.DataFrame, name: str) -> None:

@@ -146,6 +146,7 @@ class ScalarTarget:
         return np.clip(value, self.minimum, self.maximum)
 
 
+UNLIKELY_STABLE = 0.5  # probability below which thermodynamics comes with a warning
 SCALARS: dict[str, PropertyInfo] = {
     "formation_energy_per_atom": PropertyInfo(
         unit="eV/atom",
@@ -252,3 +253,13 @@ ISOBARIC: dict[str, PropertyInfo] = {
 
 THERMODYNAMICS = HARMONIC | ISOBARIC
 """Properties that depend on the temperature."""
+
+
+def imaginary_modes_warning(dynamic_stability: float) -> str | None:
+    """What to say beside the thermodynamics of a crystal of this probability, if it probably has imaginary modes."""
+    if dynamic_stability >= UNLIKELY_STABLE:
+        return None
+    return (
+        f"The crystal has imaginary phonon modes with a probability of {1 - dynamic_stability:.2f}. Its heat capacity "
+        "and other vibrational quantities are those of a crystal without them."
+    )

@@ -19,7 +19,7 @@ from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import CloudError, CloudWarning, CrystalError
 from cloud_model.model import CloudModel
 from cloud_model.physics.thermodynamics import Thermodynamics
-from cloud_model.properties.catalogue import THERMODYNAMICS
+from cloud_model.properties.catalogue import THERMODYNAMICS, imaginary_modes_warning
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.explanation import explain
 from cloud_model.scope.string import Scope
@@ -136,7 +136,7 @@ def analyse(content: bytes, name: str, model: CloudModel, index: int = 0) -> Ana
             message = str(error)
             raise CloudError(message if message.startswith(name) else f"{name}: {message}") from error
     notes = list(dict.fromkeys(str(warning.message) for warning in caught))
-    return replace(analysis, notes=notes, index=index, total=total)
+    return replace(analysis, notes=[*notes, *analysis.notes], index=index, total=total)
 
 
 def _read(
@@ -174,6 +174,7 @@ def _analyse(crystal: Crystal, scope: Scope, name: str, model: CloudModel) -> An
         if key not in per_cell
     }
     has_thermodynamics = not THERMODYNAMICS.keys().isdisjoint(properties)
+    imaginary = imaginary_modes_warning(row.get("dynamic_stability", 1.0)) if has_thermodynamics else None
     return Analysis(
         name,
         crystal,
@@ -182,6 +183,7 @@ def _analyse(crystal: Crystal, scope: Scope, name: str, model: CloudModel) -> An
         model.thermodynamics(scope, TEMPERATURES) if has_thermodynamics else None,
         bool(row["out_of_domain"]) if "out_of_domain" in row else None,
         _stability(crystal, model),
+        [f"{name}: {imaginary}"] if imaginary else [],
     )
 
 

@@ -282,6 +282,16 @@ def test_thermodynamics_draws_in_the_terminal(tiny_checkpoint):
     assert "1000" in result.stdout
 
 
+@pytest.mark.parametrize(("threshold", "warned"), [(-1e9, False), (1e9, True)])
+def test_thermodynamics_of_a_crystal_that_is_likely_unstable_warns(
+    tiny_checkpoint, monkeypatch, threshold, warned
+):
+    monkeypatch.setattr("cloud_model.properties.catalogue.UNLIKELY_STABLE", threshold)
+    result = run("thermo", NACL, "-T", 300, "--model", tiny_checkpoint, "--format", "csv")
+    assert ("imaginary phonon modes" in result.stderr) is warned
+    assert "imaginary" not in result.stdout
+
+
 def test_thermodynamics_as_data(tiny_checkpoint, tiny_model):
     arguments = ("thermo", NACL, "-T", 100, "-T", 300, "--model", tiny_checkpoint, "--format")
     frame = tiny_model.thermodynamics(NACL, [100, 300]).to_frame()

@@ -94,6 +94,12 @@ def test_the_cell_is_drawn_with_the_atoms_on_its_faces(ask):
     assert max(atoms[0]["x"] + atoms[1]["x"]) < 5.64 + 1
 
 
+def test_imaginary_modes_are_warned_of(ask, monkeypatch):
+    monkeypatch.setattr("cloud_model.properties.catalogue.UNLIKELY_STABLE", 1e9)
+    (note,) = ask("POST", "/crystal?name=NaCl.cif", NACL).report["notes"]
+    assert "imaginary phonon modes with a probability of" in note
+
+
 def test_warnings_about_a_crystal_are_shown(ask):
     stretched = re.sub(rb"(_cell_length_c +)\S+", rb"\g<1>40", NACL)
     answer = ask("POST", "/crystal?name=slab.cif", stretched)
