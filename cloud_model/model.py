@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from cloud_model.errors import ArgumentError, CloudError, PropertyError
 from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
+from cloud_model.inference.processes import read_and_run
 from cloud_model.inference.strange_cells import warn_of_strange_cells
 from cloud_model.inference.tables import property_table, to_frame
 from cloud_model.network.ensemble import Pooling
@@ -193,6 +195,7 @@ class CloudModel:
         errors: Errors = "nan",
         interval: float | None = None,
         order: int = 0,
+        n_jobs: int | None = None,
     ) -> pd.DataFrame:
         """Predict properties of crystals.
 
@@ -214,6 +217,9 @@ class CloudModel:
         order : int
             Predict a disordered crystal as the mean over at most so many ordered cells of it, which keep its
             composition to 0.01; by default it is an error.
+        n_jobs : int, optional
+            Number of processes, as in joblib: -1 for one a core; left out, one, or what ``joblib.parallel_config``
+            says. Starting them takes as long as some thousand crystals.
 
         Returns
         -------
@@ -247,7 +253,7 @@ class CloudModel:
         grid = [checked_temperature(value) for value in values]
         if not grid:
             raise ArgumentError("temperature", "is an empty list", "Give temperatures in K.")
-        tables = self._tables(crystals, properties, grid, errors, interval, order)
+        tables = self._tables(crystals, properties, grid, errors, interval, order, n_jobs)
         index = crystals.index if hasattr(crystals, "to_numpy") else None
         return to_frame(tables, grid if is_list else None, index)
 
@@ -262,7 +268,7 @@ class CloudModel:
     ) -> dict[str, NDArray[Any]]:
         """Predict properties without pandas, which takes longer than the network for a single crystal.
 
-        Parameters and exceptions are those of `predict`; there is one temperature.
+        Parameters and exceptions are those of `predict`; there is one temperature, and one process.
 
         Returns
         -------
@@ -271,11 +277,15 @@ class CloudModel:
             NaN in the rows of bad crystals.
         """
         grid = [checked_temperature(temperature)]
-        (table,) = self._tables(all_crystals(crystals), properties, grid, errors, interval, order)
+        (table,) = self._tables(all_crystals(crystals), properties, grid, errors, interval, order, 1)
         return table
 
     def embed(
-        self, crystals: Any, pooling: Pooling = "layers", errors: Errors = "raise"
+        self,
+        crystals: Any,
+        pooling: Pooling = "layers",
+        errors: Errors = "raise",
+        n_jobs: int | None = None,
     ) -> NDArray[np.float32]:
         """Embed crystals as vectors.
 
@@ -289,6 +299,8 @@ class CloudModel:
         errors : {'raise', 'nan'}
             How unreadable crystals are handled: an error for the batch, or rows of NaN and a
             warning.
+        n_jobs : int, optional
+            As in `predict`.
 
         Returns
         -------
@@ -304,11 +316,11 @@ class CloudModel:
             each.
         """
         check_pooling(pooling)
-        batch = read(self.checkpoint, all_crystals(crystals), errors)
-        tokens = [crystal.tokens for crystal in batch.crystals]
-        if not tokens:
+        run = partial(embeddings_of, pooling=pooling, precision=self.dtype)
+        batch, embeddings = read_and_run(self.checkpoint, all_crystals(crystals), run, errors, n_jobs=n_jobs)
+        if embeddings is None:
             return np.full((len(batch), self.embedding_width(pooling)), np.nan, dtype=np.float32)
-        return batch.in_place(embeddings_of(self.checkpoint, tokens, pooling, self.dtype).numpy())
+        return batch.in_place(embeddings.numpy())
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike, pressure: float = 0.0) -> Thermodynamics:
         """Give the functions of the harmonic crystal, from one partition function, and those at constant pressure.
@@ -383,14 +395,15 @@ class CloudModel:
         errors: Errors,
         interval: float | None,
         order: int,
+        n_jobs: int | None,
     ) -> list[Columns]:
         """The columns of `predict` at each temperature."""
         config = self.checkpoint.config
         names = property_names(config, properties)
         if type(order) is not int or order < 0:
             raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
-        batch = read(self.checkpoint, crystals, errors, order)
-        output = self._outputs(batch) if batch.good else None
+        run = partial(outputs_of, precision=self.dtype)
+        batch, output = read_and_run(self.checkpoint, crystals, run, errors, order, n_jobs)
         more: Columns = {"ordered_cells": batch.ordered_cells} if order else {}
         more["error"] = batch.reasons
         return [

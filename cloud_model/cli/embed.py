@@ -101,12 +101,12 @@ def _batches(
 ) -> Iterator[Batch]:
     for sources in portions:
         try:
-            vectors = model.embed([source.crystal for source in sources], pooling)
+            vectors = model.embed([source.crystal for source in sources], pooling, n_jobs=1)
         except BatchError as error:
             for i, reason in error.failures.items():
                 report.failed(sources[i], reason)
             sources = [source for i, source in enumerate(sources) if i not in error.failures]
-            vectors = model.embed([source.crystal for source in sources], pooling)
+            vectors = model.embed([source.crystal for source in sources], pooling, n_jobs=1)
         yield [source.name for source in sources], vectors
 
 

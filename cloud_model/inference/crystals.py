@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,17 @@ class ReadBatch:
                 cells[i] = [str(cell.scope) for cell in group]
         return cells
 
+    @classmethod
+    def together(cls, parts: Iterable[ReadBatch]) -> ReadBatch:
+        """One batch of several that follow one another."""
+        good: dict[int, list[ReadCrystal]] = {}
+        failures: dict[int, CloudError] = {}
+        for part in parts:
+            start = len(good) + len(failures)
+            good |= {start + i: group for i, group in part.good.items()}
+            failures |= {start + i: failure for i, failure in part.failures.items()}
+        return cls(good, failures)
+
     def in_place(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
         """Put rows of the good crystals in their places, and NaN in the others."""
         if not self.failures:
@@ -97,13 +109,26 @@ def read(checkpoint: Checkpoint, crystals: Any, errors: Errors, order: int = 0) 
     BatchError
         If crystals of a collection cannot be read and `errors` is ``'raise'``; otherwise there is a warning.
     """
-    if errors not in ("raise", "nan"):
+    check_errors(errors)
+    if is_collection(crystals):
+        return report(read_all(checkpoint, crystal_list(crystals), order), errors)
+    batch = read_all(checkpoint, [crystals], order)
+    for failure in batch.failures.values():
+        raise failure
+    return batch
+
+
+def check_errors(errors: Any) -> None:
+    """Raise an `ArgumentError` unless this is a way to handle errors."""
+    if errors not in get_args(Errors):
         raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
-    several = is_collection(crystals)
-    described = describe(checkpoint.describer, crystal_list(crystals) if several else [crystals])
+
+
+def read_all(checkpoint: Checkpoint, crystals: Sequence[Any], order: int) -> ReadBatch:
+    """Read crystals, and keep the errors of bad ones."""
     good: dict[int, list[ReadCrystal]] = {}
     failures: dict[int, CloudError] = {}
-    for i, scope in enumerate(described):
+    for i, scope in enumerate(describe(checkpoint.describer, crystals)):
         try:
             if isinstance(scope, CloudError):
                 good[i] = _ordered(checkpoint, scope, order)
@@ -111,14 +136,17 @@ def read(checkpoint: Checkpoint, crystals: Any, errors: Errors, order: int = 0) 
                 good[i] = [ReadCrystal(scope, checkpoint.tokenizer.encode(scope), scope.n_atoms)]
         except CloudError as error:
             failures[i] = error
-    if failures and not several:
-        raise failures[0]
-    if failures:
-        failed = BatchError(failures, len(described))
+    return ReadBatch(good, failures)
+
+
+def report(batch: ReadBatch, errors: Errors) -> ReadBatch:
+    """Give a batch back, with a warning or a `BatchError` if there are bad crystals in it."""
+    if batch.failures:
+        failed = BatchError(batch.failures, len(batch))
         if errors == "raise":
             raise failed
         warn_user(str(failed))
-    return ReadBatch(good, failures)
+    return batch
 
 
 def _ordered(checkpoint: Checkpoint, error: CloudError, order: int) -> list[ReadCrystal]:
