@@ -21,6 +21,7 @@ from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel
 from cloud_model.network.ensemble import Pooling
+from cloud_model.parallel import number_of_processes
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.properties.catalogue import THERMODYNAMICS
 from cloud_model.scope.string import Scope, is_scope_string
@@ -42,7 +43,7 @@ Errors = Literal["raise", "nan"]
 class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has no types
     """A featurizer whose model sees batches of crystals instead of single ones.
 
-    The number of jobs does not matter to it: one process featurizes all rows.
+    One process featurizes all rows, unless ``set_n_jobs`` or ``joblib.parallel_config`` says otherwise.
     """
 
     model: str | os.PathLike[str] | CloudModel | None
@@ -54,6 +55,11 @@ class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has 
     @property
     def _loaded(self) -> CloudModel:
         return CloudModel.from_pretrained(self.model)
+
+    @property
+    def _jobs(self) -> int | None:
+        """What `set_n_jobs` was told; unlike ``n_jobs``, None if nothing."""
+        return getattr(self, "_n_jobs", None)
 
     def featurize(self, crystal: Any) -> list[float]:
         """Featurize one crystal.
@@ -84,8 +90,9 @@ class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has 
         bar = {"desc": type(self).__name__, "disable": not pbar} | (pbar if isinstance(pbar, dict) else {})
         rows: list[list[Any]] = []
         with tqdm(total=len(crystals), **bar) as progress:
-            for start in range(0, len(crystals), CRYSTALS_PER_BATCH):
-                batch = crystals[start : start + CRYSTALS_PER_BATCH]
+            size = CRYSTALS_PER_BATCH * number_of_processes(self._jobs)
+            for start in range(0, len(crystals), size):
+                batch = crystals[start : start + size]
                 rows += self._featurize_batch(batch, ignore_errors, return_errors)
                 progress.update(len(batch))
         return rows
@@ -212,7 +219,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
         self.pooling = pooling
 
     def _features(self, crystals: Any, errors: Errors) -> NDArray[np.floating]:
-        return self._loaded.embed(crystals, self.pooling, errors)
+        return self._loaded.embed(crystals, self.pooling, errors, self._jobs)
 
     def feature_labels(self) -> list[str]:
         """Names of the components of the embedding."""
@@ -265,7 +272,7 @@ class CloudPropertyFeaturizer(_CrystalFeaturizer):
         names = self._names(model)
         own = [name for name in names if name not in STABILITY]
         temperature = checked_temperature(self.temperature)
-        frames = [model.predict(crystals, own, temperature, errors)] if own else []
+        frames = [model.predict(crystals, own, temperature, errors, n_jobs=self._jobs)] if own else []
         if len(own) < len(names):
             frames.append(stability(crystals, model=model, errors=errors))
         features: NDArray[np.float64] = pd.concat(frames, axis=1)[names].to_numpy(dtype=float)

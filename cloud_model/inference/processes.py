@@ -18,7 +18,7 @@ from cloud_model.network.tokenizer import Tokens
 from cloud_model.parallel import in_processes, number_of_processes
 from cloud_model.scope.batches import compact
 
-SMALLEST, LARGEST = 16, 512  # crystals of a task
+SMALLEST, LARGEST = 128, 512  # crystals of a task
 
 Result = TypeVar("Result", Output, Tensor)
 Run = Callable[[Checkpoint, Sequence[Tokens]], Result]
@@ -41,7 +41,8 @@ def read_and_run(
     run : callable
         Checkpoint and tokens of crystals -> tensors with a row for each.
     n_jobs : int, optional
-        Number of processes, as in joblib. Crystals travel to them as arrays, the checkpoint once.
+        Number of processes, as in joblib; what is less than a task stays in this one. Crystals travel to them as
+        arrays, the checkpoint once.
 
     Returns
     -------

@@ -14,6 +14,7 @@ from pymatgen.core import Lattice, Structure
 
 from cloud_model import CloudModel, parallel
 from cloud_model.errors import ArgumentError, BatchError, CloudWarning
+from cloud_model.inference import processes
 from cloud_model.parallel import number_of_processes
 
 SALTS = [
@@ -25,6 +26,11 @@ DISORDERED = Structure.from_spacegroup(
     "Fm-3m", Lattice.cubic(5.6), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
 )
 MIXED = [*SALTS[:20], NOT_PERIODIC, DISORDERED, "no such file.cif", *SALTS[20:]]
+
+
+@pytest.fixture(autouse=True)
+def small_tasks(monkeypatch):
+    monkeypatch.setattr(processes, "SMALLEST", 8)
 
 
 @pytest.mark.filterwarnings("ignore::cloud_model.errors.CloudWarning")

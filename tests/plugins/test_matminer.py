@@ -8,6 +8,7 @@ import pytest
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from cloud_model.errors import ArgumentError, CloudError, CloudWarning, ScopeError
+from cloud_model.inference import processes
 from cloud_model.stability.distances import stability
 from cloud_plugins import CloudFeaturizer, CloudPropertyFeaturizer
 
@@ -139,3 +140,15 @@ def test_distances_from_the_hull_are_features(frame, tiny_checkpoint, tiny_model
         features[:, [0, 2]], expected[["energy_above_hull", "probability_stable"]], rtol=1e-5
     )
     assert featurizer.feature_labels()[0] == "tiny energy_above_hull (eV/atom)"
+
+
+def test_processes_share_the_rows(frame, tiny_checkpoint, monkeypatch):
+    monkeypatch.setattr(processes, "SMALLEST", 4)
+    one, two = CloudFeaturizer(tiny_checkpoint), CloudFeaturizer(tiny_checkpoint)
+    two.set_n_jobs(2)
+    tasks = []
+    run = processes.in_processes
+    monkeypatch.setattr(processes, "in_processes", lambda *arguments: tasks.append(1) or run(*arguments))
+    expected, found = (each.featurize_many(frame["crystal"], pbar=False) for each in (one, two))
+    assert tasks == [1]
+    np.testing.assert_array_equal(found, expected)
