@@ -404,6 +404,8 @@ class CloudModel:
             raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
         run = partial(outputs_of, precision=self.dtype)
         batch, output = read_and_run(self.checkpoint, crystals, run, errors, order, n_jobs)
+        if output is not None:
+            warn_of_strange_cells(config, batch.crystals, output)
         more: Columns = {"ordered_cells": batch.ordered_cells} if order else {}
         more["error"] = batch.reasons
         return [
