@@ -21,7 +21,7 @@ from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.formats import Format, find_format
 from cloud_model.crystal.json_documents import crystals_of
-from cloud_model.crystal.reading import Reading
+from cloud_model.crystal.reading import Reading, ends_inside_number
 from cloud_model.errors import CloudError, CrystalError, first_line
 
 Selection = int | slice | None
@@ -173,9 +173,17 @@ class CrystalFile:
     def _readings(self) -> Iterator[Reading | CloudError]:
         """What reads each crystal; an error in place of the rest where the file cannot be taken apart."""
         try:
-            yield from self.form.read(self.content, self.label)
+            readings = self.form.read(self.content, self.label)
+            if ends_inside_number(self.content):
+                readings = iter(list(readings)[:-1])
+            yield from readings
         except Exception as error:  # readers raise whatever a malformed file runs into
             yield self._error(error, self.label)
+            return
+        if ends_inside_number(self.content):
+            yield CrystalError(
+                self.label, "it breaks off inside its last number", "Check that it is complete."
+            )
 
     def _read(self, reading: Reading | CloudError, name: str) -> Crystal | CloudError:
         if isinstance(reading, CloudError):

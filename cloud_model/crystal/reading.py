@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from cloud_model.crystal.crystal import Crystal
@@ -11,6 +12,9 @@ Reading = Callable[[str], Crystal]
 """Reads one crystal of a file; takes what to call it in errors."""
 
 _LONGEST = 18  # digits of a count that are read
+_TAIL = 2**12  # bytes that hold the last two lines
+_DECIMALS = 6  # from which numbers of the same length are those of a program
+_NUMBER = re.compile(rb"-?\d*\.?(\d*)")
 
 
 def integers(lines: Iterable[str]) -> list[int]:
@@ -32,3 +36,20 @@ def is_position(line: str) -> bool:
 def wrong_count(label: str, atoms: int, lines: int) -> CrystalError:
     """Return the error about a file that counts more atoms than it has lines."""
     return CrystalError(label, f"it counts {atoms} atoms in {lines} lines", "Check that it is complete.")
+
+
+def ends_inside_number(content: bytes) -> bool:
+    """Whether a text breaks off inside a number: in one with fewer decimals than all of its line and the line before.
+
+    Only a text without a line feed at its end can, whose numbers otherwise have the same number of decimals, at least
+    six.
+    """
+    if content[-1:] in (b"\n", b"\r", b""):
+        return False
+    words = [word for line in content[-_TAIL:].splitlines()[-2:] for word in line.split()]
+    decimals = [len(match[1]) for word in words if b"." in word and (match := _NUMBER.fullmatch(word))]
+    last = _NUMBER.fullmatch(words[-1]) if words else None
+    if last is None:
+        return False
+    whole = decimals[:-1] if b"." in words[-1] else decimals
+    return len(whole) > 2 and max(whole) == min(whole) >= _DECIMALS and len(last[1]) < whole[0]

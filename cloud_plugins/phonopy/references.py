@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import read_bytes, to_crystal
+from cloud_model.crystal.reading import ends_inside_number
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
 from cloud_plugins.phonopy import brillouin
 from cloud_plugins.phonopy.calculators import named_calculator
@@ -167,6 +168,12 @@ def load_phonopy(file: Path) -> Phonopy:
             "holds no forces and none lie beside it",
             "Put FORCE_SETS or FORCE_CONSTANTS next to it, or save it with phonopy's --include-all.",
         )
+    for name in ("FORCE_SETS", "FORCE_CONSTANTS"):
+        companion = file.with_name(name)
+        if companion.is_file() and ends_inside_number(companion.read_bytes()):
+            raise PhononError(
+                str(companion), "breaks off inside its last number", "Check that it is complete."
+            )
     return phonon
 
 

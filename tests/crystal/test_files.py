@@ -260,6 +260,37 @@ def test_files_without_permission(tmp_path):
         read_crystal(tmp_path / "x.cif")
 
 
+@pytest.mark.parametrize("name", ["POSCAR", "salt.xsf", "run.extxyz", "salt.xyz"])
+def test_files_that_break_off_inside_their_last_number(tmp_path, name):
+    path = tmp_path / name
+    write(path, [SALT, SALT] if name == "run.extxyz" else SALT)
+    content = path.read_bytes().rstrip()
+    path.write_bytes(content)
+    assert describe(path.with_name(f"{name}@0") if name == "run.extxyz" else path) == TEXT
+    for characters in (1, 3, 7):
+        path.write_bytes(content[:-characters])
+        *good, (_, last) = read_crystals(path)
+        assert len(good) == (name == "run.extxyz")
+        assert isinstance(last, CrystalError)
+        assert "breaks off inside its last number" in str(last)
+
+
+def test_texts_of_people_may_end_in_a_short_number():
+    lines = [
+        "salt",
+        "1",
+        "2.82 2.82 0",
+        "2.82 0 2.82",
+        "0 2.82 2.82",
+        "Na Cl",
+        "1 1",
+        "Direct",
+        "0.0 0.0 0.0",
+    ]
+    for last in ("0.5 0.5 0.5", "0.500000 0.500000 0.5", ".5 .5 .5"):
+        assert describe("\n".join([*lines, last])) == TEXT
+
+
 @pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip), (".bz2", bz2), (".xz", lzma)])
 def test_decompression_is_bounded(tmp_path, monkeypatch, suffix, compress):
     monkeypatch.setattr(files, "MAX_BYTES", 2**20)

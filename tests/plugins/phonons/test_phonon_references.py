@@ -158,6 +158,24 @@ def test_forces_cut_short_are_refused(copper, tmp_path, model, share):
         validate_heat_capacity(tmp_path, model=model)
 
 
+@pytest.mark.parametrize("companion", ["FORCE_SETS", "FORCE_CONSTANTS"])
+@pytest.mark.parametrize("characters", [1, 4, 10])
+def test_forces_cut_inside_their_last_number_are_refused(copper, tmp_path, model, companion, characters):
+    from phonopy.file_IO import write_FORCE_CONSTANTS, write_FORCE_SETS
+
+    copper.save(tmp_path / "phonopy.yaml", settings={"force_sets": False, "displacements": False})
+    if companion == "FORCE_SETS":
+        write_FORCE_SETS(copper.dataset, tmp_path / companion)
+    else:
+        write_FORCE_CONSTANTS(copper.force_constants, tmp_path / companion)
+    content = (tmp_path / companion).read_bytes().rstrip()
+    (tmp_path / companion).write_bytes(content)  # without the line feed at its end it is read
+    validate_heat_capacity(tmp_path, model=model)
+    (tmp_path / companion).write_bytes(content[:-characters])
+    with pytest.raises(PhononError, match="breaks off inside its last number"):
+        validate_heat_capacity(tmp_path, model=model)
+
+
 def test_file_without_forces_is_refused(copper, tmp_path, model):
     copper.save(tmp_path / "phonopy.yaml", settings={"force_sets": False, "displacements": False})
     with pytest.raises(PhononError, match="holds no forces"):
