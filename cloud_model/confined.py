@@ -38,6 +38,7 @@ _START = (
 )
 
 _idle: list[_Worker] = []
+_all: set[_Worker] = set()
 _inside = False  # whether this is such a process
 
 
@@ -121,6 +122,7 @@ class _Worker:
             start_new_session=True,  # an interrupt is ours
         )
         self.ended = False
+        _all.add(self)
 
     def send(self, message: Any) -> None:
         assert self._process.stdin is not None  # noqa: S101
@@ -133,22 +135,24 @@ class _Worker:
         if answer is not None:
             return pickle.loads(answer)  # noqa: S301
         self.ended = True
+        _all.discard(self)
         code = self._process.wait()
         if code in (-signal.SIGALRM, -signal.SIGPROF):
             raise TimeoutError(f"it takes more than {SECONDS:.0f} s")
         raise MemoryError(f"it needs more than {MEMORY >> 30} GiB of memory")
 
-    def end(self) -> None:
+    def kill(self) -> None:
+        """Let the call that waits for it fail."""
         self._process.kill()
-        self.abandon()
-        self._process.wait()
 
-    def abandon(self) -> None:
-        """Close this end, after which the process ends by itself."""
+    def end(self) -> None:
+        _all.discard(self)
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
+        self._process.wait()
 
 
 def _once(function: Callable[..., Any], *arguments: Any) -> Iterator[Any]:
@@ -198,16 +202,20 @@ def _forbid(event: str, _: tuple[Any, ...]) -> None:
         raise PermissionError(f"{event} in a confined process")
 
 
-def _end_all() -> None:
+def end_all() -> None:
+    """End the processes. Calls that wait for one raise a `MemoryError`."""
     while _idle:
         _idle.pop().end()
+    for worker in list(_all):
+        worker.kill()
 
 
 def _forget_in_child() -> None:
-    for worker in _idle:
+    for worker in _all:
         worker._process.returncode = 0  # it is no child of this process
+    _all.clear()
     _idle.clear()
 
 
-atexit.register(_end_all)
+atexit.register(end_all)
 after_fork(_forget_in_child)

@@ -3,7 +3,8 @@
 - ``GOMP_SPINCOUNT`` in the environment, when `cloud_model` is imported and it is not set: `limit_spinning`.
 - What a forked child must renew, since threads and their locks do not survive a fork: `after_fork`.
 - oneDNN, the level of moyo's log and the limit of recursion, during a call: `Temporarily`.
-- The handlers of SIGINT and SIGTERM, during a training: `interruptible`.
+- The handlers of SIGINT and SIGTERM, during a training: `interruptible`; that of SIGINT, during a command:
+  `interrupted_at_once`.
 
 Worker processes of the package also set their own threads, limits and timers (`cloud_model.confined`,
 `cloud_model.cli.shards`).
@@ -67,6 +68,26 @@ class Temporarily(Generic[T]):
             self._inside -= 1
             if not self._inside:
                 self._put(self._before)
+
+
+@contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """Let a second SIGINT end the process at once, whatever it does, such as clean up after the first."""
+
+    def note(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

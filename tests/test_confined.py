@@ -66,9 +66,9 @@ def count(end):
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
     monkeypatch.syspath_prepend(os.path.dirname(__file__))  # noqa: PTH120
-    module._end_all()
+    module.end_all()
     yield
-    module._end_all()
+    module.end_all()
 
 
 def test_results_errors_and_warnings_are_those_of_the_function():
@@ -117,6 +117,17 @@ def test_an_iterator_that_is_left(recwarn):
     results.close()
     assert not module._idle
     assert confined(double, 1) == 2
+
+
+def test_all_are_ended_whoever_waits():
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(confined, hang, 60)
+        while not module._all:
+            time.sleep(0.01)
+        module.end_all()
+        with pytest.raises(MemoryError):
+            waiting.result(timeout=10)
+    assert not module._all
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits")

@@ -27,6 +27,7 @@ from cloud_model.errors import (
     PropertyError,
     warn_user,
 )
+from cloud_model.process import interrupted_at_once
 from cloud_model.version import __version__
 
 GROUP = "cloud_model.commands"
@@ -66,7 +67,7 @@ class Commands(click.Group):
         """Run, and exit with 0, 1 (some inputs failed), 2 (usage) or 130 (interrupted), never a traceback."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), interrupted_at_once():
             _show_warnings_plainly()
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)

@@ -7,6 +7,7 @@ import socket
 import click
 
 from cloud_model.cli import options
+from cloud_model.confined import end_all
 
 
 @click.command()
@@ -27,9 +28,8 @@ def serve(host: str, port: int, model: str | None) -> None:
       cloud serve --port 8080 --model my-checkpoint/
     """
     try:
-        import uvicorn
-
         from cloud_model.web.app import LOOPBACK, create_app
+        from cloud_model.web.server import make_server
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"{error.name} is not installed; install the extra: pip install 'cloud-plugins[web]'"
@@ -46,5 +46,7 @@ def serve(host: str, port: int, model: str | None) -> None:
         click.echo(f"Warning: anyone who can reach {host} can use this page.", err=True)
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"The page is at http://{shown}:{port}/ until Ctrl-C is pressed.", err=True)
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listening])
+    try:
+        make_server(app).run(sockets=[listening])
+    finally:
+        end_all()  # whose results no one waits for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -85,9 +86,13 @@ def create_app(model: CloudModel, hosts: tuple[str, ...] = LOOPBACK) -> Starlett
         if not (index.isascii() and index.isdecimal() and len(index) < 10):
             return PlainTextResponse("The index must be a number.", 422)
         try:
-            analysis = await run_sync(analyse, content, name, model, int(index), limiter=one_at_a_time)
+            analysis = await run_sync(
+                analyse, content, name, model, int(index), limiter=one_at_a_time, abandon_on_cancel=True
+            )
         except CloudError as error:
             return PlainTextResponse(str(error), 422)
+        except CancelledError:
+            return PlainTextResponse("The server ends.", 503)
         return HTMLResponse(result_html(analysis, model))
 
     return Starlette(

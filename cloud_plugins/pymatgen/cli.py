@@ -42,6 +42,7 @@ _temperature = click.option(
 @_join
 @_temperature
 @click.option("--plot", type=_file, help="Draw the hull of two or three elements into this file.")
+@options.overwrite
 @options.model
 @options.output_format
 def hull(
@@ -50,6 +51,7 @@ def hull(
     join: bool,
     temperature: float | None,
     plot: Path | None,
+    overwrite: bool,
     model: str | None,
     output_format: str,
 ) -> int:
@@ -67,6 +69,7 @@ def hull(
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
+    options.check_outputs(overwrite, plot)
     loaded = options.load(model)
     compared = _read_references(references, join)
     report = Report()

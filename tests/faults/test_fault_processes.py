@@ -6,13 +6,17 @@ That training and ingestion go on where a signal ended them is tested with these
 from __future__ import annotations
 
 import errno
+import http.client
+import io
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase.build import bulk, fcc111
+from ase.io import write
 
 from cloud_model import Scope
 from cloud_model.atomic import locked
@@ -129,6 +134,70 @@ def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
     assert b"Traceback" not in errors
     assert output.read_text() == "as it was"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to groups of processes")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "many.scope", "-m", "{model}", "-f", "csv"],
+        ["predict", "many.scope", "-m", "{model}", "--shards", "shards", "--jobs", "2"],
+        ["scope", "-"],
+        ["screen", "--elements", "Li,Mn,O,F", "-m", "{model}", "--jobs", "2"],
+        [
+            "finetune", "table.csv", "--structure-column", "scope", "--target", "y", "--unit", "eV", "-o", "tuned",
+            "-m", "{model}", "--epochs", "100000", "--patience", "100000",
+        ],
+        ["serve", "-m", "{model}", "--port", "{port}"],
+    ],
+    ids=["predict", "shards", "scope", "screen", "finetune", "serve"],
+)  # fmt: skip
+@pytest.mark.usefixtures("many")
+def test_two_interrupts_end_any_command_within_two_seconds(arguments, tiny_checkpoint, tmp_path):
+    rows = [f"{text},{i}" for i, text in enumerate((tmp_path / "many.scope").read_text().split("\n")[:400])]
+    (tmp_path / "table.csv").write_text("\n".join(["scope,y", *rows]))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [word.format(model=tiny_checkpoint, port=port) for word in arguments]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cloud_model.cli", *words],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    connection = upload_that_takes_long(process, port) if arguments[0] == "serve" else None
+    time.sleep(1.5 if connection else 4)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=2)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert b"Traceback" not in errors
+    if connection is not None:
+        connection.close()
+
+
+def upload_that_takes_long(process: subprocess.Popen[bytes], port: int) -> socket.socket:
+    """An upload whose symmetry is searched for some seconds."""
+    assert b"The page is at" in process.stderr.readline()
+    atoms = bulk("Po", "sc", 3.35) * (12, 12, 12)
+    del atoms[7]
+    content = io.StringIO()
+    write(content, atoms, format="extxyz")
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    while True:
+        try:
+            connection.connect()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    headers = {"Content-Type": "application/octet-stream"}
+    connection.request("POST", "/crystal?name=a.extxyz", content.getvalue(), headers)
+    return connection.sock
 
 
 def test_a_reader_that_leaves(many, tiny_checkpoint, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from threading import Thread
 from time import sleep
 
@@ -12,15 +13,17 @@ import pytest
 def address(tiny_model):
     """Host and port of a running server."""
     pytest.importorskip("starlette", reason="needs the extra 'web'")
-    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'web'")
+    pytest.importorskip("uvicorn", reason="needs the extra 'web'")
     from cloud_model.web.app import create_app
+    from cloud_model.web.server import make_server
 
-    server = uvicorn.Server(uvicorn.Config(create_app(tiny_model), port=0, log_level="warning"))
-    thread = Thread(target=server.run, daemon=True)
+    server = make_server(create_app(tiny_model))
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()
+    yield listening.getsockname()
     server.should_exit = True
     thread.join()

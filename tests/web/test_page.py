@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -205,6 +208,64 @@ def test_uploads_that_break_off_or_take_long(ask, address, monkeypatch, caplog):
     assert b" 408 " in answer
     assert b"connection: close" in answer.lower()
     assert not caplog.records
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_heads_that_do_not_end_are_not_waited_for(address, ask, monkeypatch, beginning):
+    from cloud_model.web import server
+
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    with socket.create_connection(address) as connection:
+        connection.settimeout(10)
+        connection.sendall(beginning)
+        started = time.monotonic()
+        with suppress(ConnectionResetError):
+            while time.monotonic() - started < 10:
+                connection.sendall(b"a" if beginning else b"")  # a byte now and then does not help
+                connection.settimeout(0.1)
+                with suppress(TimeoutError):
+                    if connection.recv(1) == b"":
+                        break
+        assert 0.4 < time.monotonic() - started < 5
+    assert ask("GET", "/").status == 200
+
+
+def test_a_second_request_on_a_connection_is_waited_for_as_the_first(address, monkeypatch):
+    from cloud_model.web import server
+
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    head = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(address) as connection:
+        connection.settimeout(10)
+        connection.sendall(head + b"\r\n" + head)
+        connection.recv(10_000)
+        with suppress(ConnectionResetError):
+            assert not connection.recv(1)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+@pytest.mark.parametrize(("host", "shown"), [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1")])
+def test_serve(host, shown, tiny_checkpoint):
+    """By the command: what it prints is reached, by its own name only, and its port is its own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as free:
+        port = free.getsockname()[1]
+        command = [sys.executable, "-m", "cloud_model.cli", "serve", "--host", host, "--port", str(port)]
+        command += ["--model", str(tiny_checkpoint)]
+        taken = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert taken.returncode == 2
+    assert f"{host} port {port} cannot be used" in taken.stderr
+    assert "The page is at" not in taken.stderr
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr.readline() == f"The page is at http://{shown}:{port}/ until Ctrl-C is pressed.\n"
+        for name, status in ((f"{shown}:{port}", 200), ("evil.example", 400)):
+            connection = HTTPConnection(host, port, timeout=60)
+            connection.request("GET", "/", headers={"Host": name})
+            assert connection.getresponse().status == status
+            connection.close()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=10) in (0, 130)
+        assert "Traceback" not in server.stderr.read()
 
 
 def test_every_answer_has_the_headers_of_security(ask):
