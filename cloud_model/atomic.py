@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,8 +33,12 @@ _REASONS = {
 
 
 LOCK = "_lock"
-"""Name of the file by which a folder is locked, which readers of Parquet folders pass over."""
+"""Name of the file by which a folder is locked, which stays and which readers of Parquet folders pass over."""
 
+ABANDONED = 3600.0
+"""Seconds after which an unfinished file that no one writes to is one of a process that was killed."""
+
+_UNFINISHED = ".cloud-"  # how names of unfinished files begin
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -68,7 +73,8 @@ def write_together(files: Mapping[Path, Content]) -> None:
             if _is_special(target):
                 _write(target, content)
                 continue
-            beside = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+            _remove_abandoned(target.parent)
+            beside = target.with_name(f"{_UNFINISHED}{uuid.uuid4().hex}{target.suffix}")
             unfinished[beside] = target
             _write(beside, content)
             if target.exists():
@@ -153,6 +159,14 @@ def output_error(path: Path, error: OSError) -> OutputError:
     """Say why a file cannot be written."""
     reason, remedy = _REASONS.get(error.errno or 0, (error.strerror or first_line(error), "Write elsewhere."))
     return OutputError(str(path), f"cannot be written: {reason}", remedy)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def _is_special(target: Path) -> bool:

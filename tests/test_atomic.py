@@ -2,11 +2,13 @@ import os
 import resource
 import signal
 import stat
+import time
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from cloud_model import atomic
 from cloud_model.atomic import write_atomically, write_together
 from cloud_model.errors import OutputError
 
@@ -39,6 +41,22 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         write_together({old: "new", tmp_path / "other": fail})
     assert old.read_text() == "old"
     assert names(tmp_path) == {"old"}
+
+
+def test_what_a_killed_process_left_is_removed_later(tmp_path):
+    def be_killed(path: Path) -> None:
+        path.write_text("half")
+        os._exit(9)
+
+    if not (child := os.fork()):
+        write_atomically(tmp_path / "own.svg", be_killed)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    write_atomically(tmp_path / "own.svg", "one")
+    assert names(tmp_path) == {left.name, "own.svg"}  # another process may be writing it
+    os.utime(left, (0, time.time() - atomic.ABANDONED - 1))
+    write_atomically(tmp_path / "own.svg", "two")
+    assert names(tmp_path) == {"own.svg"}
 
 
 @pytest.fixture

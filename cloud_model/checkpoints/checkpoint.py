@@ -18,6 +18,7 @@ from cloud_model.bounded_cache import BoundedCache
 from cloud_model.checkpoints.config import CheckpointConfig as CheckpointConfig
 from cloud_model.checkpoints.files import CARD, CONFIG, VOCABULARY, WEIGHTS, damaged, read_json
 from cloud_model.checkpoints.layouts import FORMAT, load_own, load_published
+from cloud_model.checkpoints.records import from_record
 from cloud_model.errors import CheckpointError
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
@@ -71,9 +72,16 @@ class Checkpoint:
 
         Raises
         ------
+        CheckpointError
+            If its configuration could not be read again, as with control characters in a name.
         OutputError
             If it cannot be written; a checkpoint that was there is left as it was.
         """
+        values = asdict(self.config)
+        try:
+            from_record(CheckpointConfig, values)
+        except ValueError as error:
+            raise CheckpointError(str(directory), f"is not written, since {error}", "Correct that.") from None
         directory.mkdir(parents=True, exist_ok=True)
         weights = {
             f"{i}.{name}": tensor.to(dtype).contiguous()
@@ -85,7 +93,7 @@ class Checkpoint:
             VOCABULARY: ("\n".join(self.tokenizer.vocabulary) + "\n").encode(),
             CARD: card.encode(),
         }
-        config = asdict(self.config) | {
+        config = values | {
             "format": FORMAT,
             "members": len(self.members),
             "sha256": {name: hashlib.sha256(files[name]).hexdigest() for name in (WEIGHTS, VOCABULARY)},

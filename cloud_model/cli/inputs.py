@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from cloud_model.atomic import LOCK
+
 if TYPE_CHECKING:
     from cloud_model.crystal.crystal import Crystal
     from cloud_model.crystal.files import Selection
@@ -140,7 +142,7 @@ def read(items: Iterable[Source | File]) -> Iterator[Source]:
 
 
 def _paths(argument: str) -> list[Path]:
-    """Files of a pattern or folder, sorted; the argument itself if it is neither."""
+    """Files of a pattern or folder, sorted, hidden ones and locks left out; the argument itself if it is neither."""
     path = Path(argument)
     if has_magic(argument) and not os.path.lexists(argument):
         found = sorted(glob(argument, recursive=True))  # noqa: PTH207
@@ -148,7 +150,11 @@ def _paths(argument: str) -> list[Path]:
     if not os.path.isdir(argument):  # noqa: PTH112 (which is False where there can be no such name)
         return [path]
     try:
-        return sorted(entry for entry in path.iterdir() if not os.path.isdir(entry))  # noqa: PTH112
+        return sorted(
+            entry
+            for entry in path.iterdir()
+            if not (entry.name.startswith(".") or entry.name == LOCK or os.path.isdir(entry))  # noqa: PTH112
+        )
     except OSError:  # which reading it reports
         return [path]
 

@@ -110,6 +110,7 @@ def hull(
     help="Folder of structures; where one has the prototype of a candidate, a first structure goes into --output.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@options.overwrite
 @options.model
 @options.output_format
 def screen(
@@ -123,6 +124,7 @@ def screen(
     output: Path | None,
     structures: Path | None,
     jobs: int,
+    overwrite: bool,
     model: str | None,
     output_format: str,
     **settings: Any,
@@ -145,6 +147,7 @@ def screen(
 
     if structures is not None and output is None:
         raise click.UsageError("--structures needs --output.")
+    options.check_outputs(overwrite, output and output / "best.csv")
     frame = run(
         elements,
         references=_read_references(references, join),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -35,6 +36,21 @@ def test_round_trip(tiny_checkpoint, tmp_path):
     for one, other in zip(first.members, second.members, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(tensor, other.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"unit": "eV\x1b[31m"}, {"description": "a\nb"}, {"unit": 5}],
+    ids=["escape", "line feed", "number"],
+)
+def test_what_could_not_be_read_again_is_not_written(tiny_checkpoint, tmp_path, change):
+    checkpoint = Checkpoint.load(tiny_checkpoint)
+    name, info = next(iter(checkpoint.config.properties.items()))
+    properties = {**checkpoint.config.properties, name: replace(info, **change)}
+    bad = replace(checkpoint, config=replace(checkpoint.config, properties=properties))
+    with pytest.raises(CheckpointError, match="is not written"):
+        bad.save(tmp_path / "bad", "# Bad\n")
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

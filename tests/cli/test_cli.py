@@ -181,6 +181,8 @@ def test_folders_and_patterns(predict):
 def test_a_folder_is_its_files(tmp_path):
     for name in ("b.cif", "a.cif"):
         (tmp_path / name).write_bytes(Path(NACL).read_bytes())
+    for name in ("_lock", ".DS_Store", ".cloud-0123.cif"):
+        (tmp_path / name).write_text("no crystal")
     result = run("scope", tmp_path)
     assert result.stdout == "".join(f"{tmp_path / name}\t{NACL_SCOPE}\n" for name in ("a.cif", "b.cif"))
 

@@ -298,6 +298,12 @@ def test_ternary_systems_are_drawn(tiny_checkpoint, tmp_path):
     scope = Scope.from_orbits(221, "Ca:1a;Ti:1b;O:3c")
     assert run(cli.hull, scope, "-m", tiny_checkpoint, "--plot", plot, "-f", "csv").return_value == 0
     assert "svg" in plot.read_text()[:400]
+    plot.write_text("old")
+    arguments = (scope, "-m", tiny_checkpoint, "--plot", plot, "-f", "csv")
+    assert "--overwrite" in str(run(cli.hull, *arguments).exception)
+    assert plot.read_text() == "old"
+    assert run(cli.hull, *arguments, "--overwrite").return_value == 0
+    assert "svg" in plot.read_text()[:400]
 
 
 def test_screen_prints_the_best(tiny_checkpoint, tmp_path):
@@ -314,3 +320,10 @@ def test_screen_prints_the_best(tiny_checkpoint, tmp_path):
         "settings.json",
     }
     assert "cannot be ranked" in run(cli.screen, *arguments, "-m", tiny_checkpoint).stdout
+    best = (folder / "best.csv").read_text()
+    (folder / "best.csv").write_text("old")
+    again = (*arguments, "-m", tiny_checkpoint, "-o", folder)
+    assert "--overwrite" in str(run(cli.screen, *again).exception)
+    assert (folder / "best.csv").read_text() == "old"
+    run(cli.screen, *again, "--overwrite")
+    assert (folder / "best.csv").read_text() == best

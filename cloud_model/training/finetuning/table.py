@@ -259,6 +259,13 @@ def _labels(table: pd.DataFrame, columns: Columns) -> Labels[Array]:
             "is a thermodynamic property",
             "Give columns of temperatures and heat capacities.",
         )
+    for name, unit in columns.units.items():
+        if not (name.isprintable() and unit.isprintable()):
+            raise ArgumentError(
+                f"target {name!r} in {unit!r}",
+                "has control characters",
+                "Rename the column, or give another unit.",
+            )
     scalars = (
         np.array([numbers(table, name) for name in columns.units]).reshape(len(columns.units), len(table)).T
     )
