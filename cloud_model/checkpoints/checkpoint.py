@@ -18,11 +18,11 @@ from cloud_model.bounded_cache import BoundedCache
 from cloud_model.checkpoints.config import CheckpointConfig as CheckpointConfig
 from cloud_model.checkpoints.files import CARD, CONFIG, VOCABULARY, WEIGHTS, damaged, read_json
 from cloud_model.checkpoints.layouts import FORMAT, load_own, load_published
-from cloud_model.checkpoints.records import from_record
 from cloud_model.errors import CheckpointError
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer
 from cloud_model.scope.description import Describer
+from cloud_model.untrusted_json import from_record
 
 REMEMBERED = 16384  # predictions and embeddings that are kept
 
