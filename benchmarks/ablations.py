@@ -30,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.display.tables import markdown_table
 from cloud_model.network.batches import run_batched
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import property_features
@@ -411,8 +412,7 @@ def equivalent(text: str, rng: np.random.Generator) -> str:
 
 
 def markdown(results: dict) -> str:
-    header = "| variant | " + " | ".join(SHOWN.values()) + " | question |"
-    lines = [header, "|---" * (len(SHOWN) + 2) + "|"]
+    rows = []
     for name, result in results.items():
         cells = [
             f"{result['mae'][key]:.3g} ± {result['deviation'][key]:.1g}"
@@ -422,8 +422,8 @@ def markdown(results: dict) -> str:
             else ""
             for key in SHOWN
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} | {result['question']} |")
-    return "\n".join(lines) + "\n"
+        rows.append([name, *cells, result["question"]])
+    return markdown_table(["variant", *SHOWN.values(), "question"], rows, numbers=False) + "\n"
 
 
 if __name__ == "__main__":

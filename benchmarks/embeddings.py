@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from cloud_model import CloudModel
+from cloud_model.display.tables import markdown_table
 from cloud_model.errors import CloudError
 from recipes.prepare import read_jsonl, shares_of, table, volume_per_atom
 
@@ -127,6 +128,10 @@ def errors(features: NDArray, labels: NDArray, scopes: pd.Series) -> dict[str, f
 
 def report(results: dict[str, Any]) -> str:
     """Markdown of the page of benchmarks."""
+    rows = (
+        [name, str(row["crystals"]), *(f"{row[key]['best']:.3g}" for key in FEATURES)]
+        for name, row in results.items()
+    )
     lines = [
         "# Embeddings beside descriptors of the composition",
         "",
@@ -134,12 +139,8 @@ def report(results: dict[str, Any]) -> str:
         "`cloud-base`, which has seen no label, and both, each with the best of ridge regression, support vectors and "
         "extra trees (`python -m benchmarks.embeddings`).",
         "",
-        f"| | crystals | {' | '.join(FEATURES)} |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        markdown_table(["", "crystals", *FEATURES], rows),
     ]
-    for name, row in results.items():
-        cells = (f"{row[key]['best']:.3g}" for key in FEATURES)
-        lines.append(f"| {name} | {row['crystals']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from cloud_model import CloudModel, Scope
 from cloud_model.display.plots import CLOUD_COLOUR, style
+from cloud_model.display.tables import markdown_table
 
 HERE = Path(__file__).parent
 MEASURED = HERE / "data" / "measured.csv"
@@ -116,6 +117,19 @@ def _scopes(measured: pd.DataFrame) -> list[Scope]:
 
 def report(rows: dict[str, dict[str, Any]], name: str) -> str:
     """Write the comparison as Markdown."""
+    heads = ["property", "theory", "crystals", "prediction / experiment (median)", "central 68%"]
+    heads.append("within one error bar")
+    cells = (
+        [
+            f"`{property_}`",
+            row["theory"],
+            str(row["crystals"]),
+            f"{row['ratio']:.2f}",
+            f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}",
+            f"{row['within_error']:.0%}",
+        ]
+        for property_, row in rows.items()
+    )
     lines = [
         "# Against experiment",
         "",
@@ -123,13 +137,7 @@ def report(rows: dict[str, dict[str, Any]], name: str) -> str:
         "(`benchmarks/data/measured.csv`). Error bars count against the theory of the training data, "
         "so the last column shows how little they say about experiment.",
         "",
-        "| property | theory | crystals | prediction / experiment (median) | central 68% | within one error bar |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| `{property_}` | {row['theory']} | {row['crystals']} | {row['ratio']:.2f} | "
-        f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f} | {row['within_error']:.0%} |"
-        for property_, row in rows.items()
+        markdown_table(heads, cells),
     ]
     lines += ["", "Sources of the measured values:", ""]
     lines += [f"- {source}: {reference}" for source, reference in SOURCES.items()]

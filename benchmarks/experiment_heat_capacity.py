@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from cloud_model import CloudModel, Scope
 from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR, style
+from cloud_model.display.tables import markdown_table
 from cloud_model.physics.mixture import DebyeMixture
 from recipes.thermochemistry import (
     GRID,
@@ -271,16 +272,34 @@ def worst(rows: pd.DataFrame) -> list[dict[str, object]]:
 
 def markdown(study: dict) -> str:
     """The study as a page of text."""
-    header = "| {} | K | crystals | MAE of Cp | median error | bias | within 2 std | MAE of harmonic Cv | MAE of S |"
+    heads = ["", "K", "crystals", "MAE of Cp", "median error", "bias", "within 2 std", "MAE of harmonic Cv"]
 
-    def line(label: str, row: dict[str, float]) -> str:
-        return (
-            f"| {label} | {row['temperature']:g} | {row['crystals']} | {row['mae']:.2f} "
-            f"| {row['median_error_percent']:.1f} % | {row['bias']:+.2f} "
-            f"| {100 * row['within_two_standard_errors']:.0f} % | {row['cv_mae']:.2f} | {row['entropy_mae']:.2f} |"
-        )
+    def line(label: str, row: dict[str, float]) -> list[str]:
+        return [
+            label,
+            f"{row['temperature']:g}",
+            str(row["crystals"]),
+            f"{row['mae']:.2f}",
+            f"{row['median_error_percent']:.1f} %",
+            f"{row['bias']:+.2f}",
+            f"{100 * row['within_two_standard_errors']:.0f} %",
+            f"{row['cv_mae']:.2f}",
+            f"{row['entropy_mae']:.2f}",
+        ]
 
-    rule = "|---|---|---|---|---|---|---|---|---|"
+    lines = [line("all", row) for row in study["summary"]]
+    lines += [line(row["kind"], row) for row in study["kinds"]]
+    worst = (
+        [row["name"], f"{row['mae']:.1f}", f"{row['bias']:+.1f}", row["reason"]] for row in study["worst"]
+    )
+    expansions = (
+        [
+            row["formula"],
+            f"{1e6 * row['measured']:.1f}",
+            f"{1e6 * row['predicted']:.0f} ± {1e6 * row['std']:.0f}",
+        ]
+        for row in study["expansion"]["rows"]
+    )
     expansion, other = study["expansion"], study["crc"]
     return "\n".join(
         [
@@ -288,31 +307,17 @@ def markdown(study: dict) -> str:
             f"Heat capacity Cp and entropy S of {study['crystals']} crystals of NIST-JANAF, each predicted by the "
             "perceptrons of the head that have not seen its formula; J/(mol-atom K). Tables end at their first "
             "transition.\n",
-            header.format("all"),
-            rule,
-            *(line("all", row) for row in study["summary"]),
-            *(line(row["kind"], row) for row in study["kinds"]),
+            markdown_table([*heads, "MAE of S"], lines),
             f"\nOf {other['crystals']} other formulas of the CRC Handbook, by the whole head, at 298.15 K: Cp MAE "
             f"{other['mae']:.2f}, median error {other['median_error_percent']:.1f} %, "
             f"{100 * other['within_two_standard_errors']:.0f} % within two standard errors; S MAE "
             f"{other['entropy_mae']:.2f} J/(mol-atom K).\n",
             "The ten worst, by the mean over 298.15, 600 and 1000 K:\n",
-            "| crystal | MAE | bias | reason |",
-            "|---|---|---|---|",
-            *(
-                f"| {row['name']} | {row['mae']:.1f} | {row['bias']:+.1f} | {row['reason']} |"
-                for row in study["worst"]
-            ),
+            markdown_table(["crystal", "MAE", "bias", "reason"], worst, numbers=False),
             f"\nThermal expansion of {expansion['crystals']} crystals at 300 K, on which nothing was trained: median "
             f"error {100 * expansion['median_relative_error']:.0f} %, "
             f"{100 * expansion['within_two_standard_errors']:.0f} % within two standard errors.\n",
-            "| crystal | measured, 10^-6/K | predicted |",
-            "|---|---|---|",
-            *(
-                f"| {row['formula']} | {1e6 * row['measured']:.1f} | {1e6 * row['predicted']:.0f} "
-                f"± {1e6 * row['std']:.0f} |"
-                for row in expansion["rows"]
-            ),
+            markdown_table(["crystal", "measured, 10^-6/K", "predicted"], expansions),
             "",
         ]
     )

@@ -17,6 +17,7 @@ import pandas as pd
 from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.display.tables import markdown_table
 from cloud_model.network.predictor import Output, run_heads
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.baselines import baseline_predictions
@@ -52,11 +53,10 @@ def main() -> None:
     trees, mean = trees_and_mean(output, targets, table[table.split == "train"], validation)
     results |= {"the last, averaged with extra trees": mean, "extra trees on composition + symmetry": trees}
     (RESULTS / "full_size.json").write_text(json.dumps(results, indent=1) + "\n")
-    lines = [["network", *SHOWN.values()], ["---"] * (len(SHOWN) + 1)]
-    lines += [
+    rows = (
         [name, *(f"{row[key]:.3g}" if key in row else "" for key in SHOWN)] for name, row in results.items()
-    ]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    )
+    text = markdown_table(["network", *SHOWN.values()], rows)
     (RESULTS / "full_size.md").write_text(f"{text}\n")
     print(text)
 

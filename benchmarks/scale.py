@@ -19,6 +19,7 @@ import platform
 import random
 import time
 import warnings
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +34,7 @@ from ase import Atoms
 from ase.geometry import cellpar_to_cell
 
 from cloud_model import CloudModel
+from cloud_model.display.tables import markdown_table
 from cloud_model.errors import CloudError
 
 RESULTS = Path(__file__).parent / "results"
@@ -172,34 +174,33 @@ def report(result: dict[str, Any]) -> str:
     small = each["ms_read"] + each["ms_scope"] + each["ms_embed"] + each["ms_write"]
     large = small - each["ms_embed"] + result["large_encoder_ms"]
     walls = result["wall_seconds"]
+    extrapolations: dict[str, Callable[[float], str]] = {
+        "core-hours, shipped encoder": lambda n: f"{n * small / 1e3 / HOUR:,.1f}",
+        f"hours on a node of {NODE} cores": lambda n: f"{n * small / 1e3 / HOUR / NODE:,.2f}",
+        "core-hours, published size": lambda n: f"{n * large / 1e3 / HOUR:,.0f}",
+        f"hours on {NODE} such nodes": lambda n: f"{n * large / 1e3 / HOUR / NODE**2:,.2f}",
+        "crystals, compressed (GB)": lambda n: f"{n * each['bytes_structure'] / 1e9:,.1f}",
+        "strings and float16 embeddings, Parquet (GB)": (
+            lambda n: f"{n * each['bytes_embedding'] / 1e9:,.1f}"
+        ),
+        f"tasks of {SHARD} crystals": lambda n: f"{n / SHARD:,.0f}",
+        "hours that the scheduler needs for them": (
+            lambda n: f"{n / SHARD * result['scheduler_ms_per_task'] / 1e3 / HOUR:,.2f}"
+        ),
+    }
     lines = [
         f"{result['crystals']:,} crystals in shards of {SHARD}: {walls['one process']:.0f} s in one process, "
         f"{walls['two Dask workers']:.0f} s on two Dask workers ({result['machine']['cores']} cores at a load of "
         f"{result['load_average']:.1f}). All strings are equal; the largest difference of an embedding is "
         f"{result['largest_difference']:.1g}.",
         "",
-        "| step | CPU time (ms a crystal) |",
-        "|---|---:|",
-        *(f"| {step} | {ms:.2f} |" for step, ms in steps.items()),
+        markdown_table(
+            ["step", "CPU time (ms a crystal)"], ([step, f"{ms:.2f}"] for step, ms in steps.items())
+        ),
         "",
-        f"| | {' | '.join(TARGETS)} |",
-        f"|---|{'---:|' * len(TARGETS)}",
-        *(
-            f"| {name} | {' | '.join(value(number) for number in TARGETS.values())} |"
-            for name, value in {
-                "core-hours, shipped encoder": lambda n: f"{n * small / 1e3 / HOUR:,.1f}",
-                f"hours on a node of {NODE} cores": lambda n: f"{n * small / 1e3 / HOUR / NODE:,.2f}",
-                "core-hours, published size": lambda n: f"{n * large / 1e3 / HOUR:,.0f}",
-                f"hours on {NODE} such nodes": lambda n: f"{n * large / 1e3 / HOUR / NODE**2:,.2f}",
-                "crystals, compressed (GB)": lambda n: f"{n * each['bytes_structure'] / 1e9:,.1f}",
-                "strings and float16 embeddings, Parquet (GB)": (
-                    lambda n: f"{n * each['bytes_embedding'] / 1e9:,.1f}"
-                ),
-                f"tasks of {SHARD} crystals": lambda n: f"{n / SHARD:,.0f}",
-                "hours that the scheduler needs for them": (
-                    lambda n: f"{n / SHARD * result['scheduler_ms_per_task'] / 1e3 / HOUR:,.2f}"
-                ),
-            }.items()
+        markdown_table(
+            ["", *TARGETS],
+            ([name, *map(value, TARGETS.values())] for name, value in extrapolations.items()),
         ),
     ]
     return "\n".join(lines) + "\n"

@@ -22,6 +22,7 @@ from scipy.optimize import least_squares
 
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
+from cloud_model.display.tables import markdown_table
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
 from cloud_model.training.loop import METRICS, Schedule
@@ -127,11 +128,13 @@ def write(runs: pd.DataFrame, fitted: dict[str, float]) -> None:
     RESULTS.mkdir(exist_ok=True)
     content = {"runs": runs.to_dict("records"), "fit": fitted, "published": PUBLISHED}
     (RESULTS / "scaling_study.json").write_text(json.dumps(content, indent=1) + "\n")
-    lines = ["| parameters | tokens | validation loss (nats) |", "|---|---|---|"]
-    lines += [f"| {row.parameters:,} | {row.tokens:,} | {row.loss:.3f} |" for row in runs.itertuples()]
-    lines += ["", "| exponent | here | published |", "|---|---|---|"]
-    lines += [f"| {name} | {fitted[name]:.2f} | {PUBLISHED[name]:.2f} |" for name in PUBLISHED]
-    (RESULTS / "scaling_study.md").write_text("\n".join(lines) + "\n")
+    losses = ([f"{row.parameters:,}", f"{row.tokens:,}", f"{row.loss:.3f}"] for row in runs.itertuples())
+    exponents = ([name, f"{fitted[name]:.2f}", f"{PUBLISHED[name]:.2f}"] for name in PUBLISHED)
+    tables = [
+        markdown_table(["parameters", "tokens", "validation loss (nats)"], losses),
+        markdown_table(["exponent", "here", "published"], exponents),
+    ]
+    (RESULTS / "scaling_study.md").write_text("\n\n".join(tables) + "\n")
     with style():
         figure = Figure(figsize=(4.8, 3.2))
         axes = figure.subplots()
@@ -143,7 +146,7 @@ def write(runs: pd.DataFrame, fitted: dict[str, float]) -> None:
         axes.minorticks_off()
         axes.legend()
         figure.savefig(RESULTS / "scaling_study.svg", metadata={"Date": None})
-    print("\n".join(lines))
+    print("\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from sklearn.metrics import f1_score, precision_score, roc_auc_score
 from cloud_model import CloudModel, Scope
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.formula import fractions, parse_formula
+from cloud_model.display.tables import markdown_table
 from cloud_model.properties.intervals import interval_factor, share_within
 from cloud_model.stability.distances import error_shape
 from cloud_model.stability.hull import Hull
@@ -318,15 +319,18 @@ def report(result: dict[str, Any]) -> str:
         ("", "scores"),
         ("Those within 0.1 eV/atom of the hull, or below it:", "near the hull"),
     ):
-        lines += [title, "", f"| | {' | '.join(columns.values())} |", "|---" * (len(columns) + 1) + "|"]
-        for name, label in names.items():
-            row = result[key][name]
-            lines.append(f"| {label} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |")
+        rows = [
+            [label, *(f"{result[key][name][column]:.3f}" for column in columns)]
+            for name, label in names.items()
+        ]
         chance = result[key]["predicted"]
         stable = (
             chance["precision"] / chance["discovery_acceleration"] if chance["precision"] else float("nan")
         )
-        lines += [f"| all called stable | | | 0.500 | {chance['f1_all']:.3f} | {stable:.3f} | 1.000 |", ""]
+        rows.append(
+            ["all called stable", "", "", "0.500", f"{chance['f1_all']:.3f}", f"{stable:.3f}", "1.000"]
+        )
+        lines += [title, "", markdown_table(["", *columns.values()], rows), ""]
     both, past = result["scores"]["labelled"], result["retrospective"]
     published = ", ".join(f"{name} {f1:.3f}" for name, f1 in result["published_f1"].items())
     lines += [
@@ -336,11 +340,17 @@ def report(result: dict[str, Any]) -> str:
         "comparable: there 17% of the crystals are stable, here many more, which alone raises F1; WBM's crystals are "
         "substituted, those here mostly found in nature; and the hulls are of different years.",
         "",
-        "| probability | crystals | mean probability | on or below the hull |",
-        "|---|---|---|---|",
-        *(
-            f"| {row['from']:g} to {row['to']:g} | {row['crystals']} | {row['probability']:.2f} | {row['stable']:.2f} |"
-            for row in result["probabilities"]
+        markdown_table(
+            ["probability", "crystals", "mean probability", "on or below the hull"],
+            (
+                [
+                    f"{row['from']:g} to {row['to']:g}",
+                    str(row["crystals"]),
+                    f"{row['probability']:.2f}",
+                    f"{row['stable']:.2f}",
+                ]
+                for row in result["probabilities"]
+            ),
         ),
         "",
         "**Do known phases come back?** All ternary phases of a system were taken out of the references and of the "
@@ -349,14 +359,19 @@ def report(result: dict[str, Any]) -> str:
         f"system has too, so that they can come back; those of {SYSTEMS} systems, chosen at random among nitrides, "
         "oxides, sulfides, selenides and halides:",
         "",
-        "| system | candidates | phase held out | rank | rank of its formula | probability |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {phase['system']} | {phase['candidates']:,} | {phase['formula']} | "
-            f"{phase['rank'] or 'charges do not balance'} | "
-            f"{phase['rank_of_formula'] or '-'} of {phase['formulas']} | "
-            f"{'' if phase['probability'] is None else format(phase['probability'], '.2f')} |"
-            for phase in past["phases"]
+        markdown_table(
+            ["system", "candidates", "phase held out", "rank", "rank of its formula", "probability"],
+            (
+                [
+                    phase["system"],
+                    f"{phase['candidates']:,}",
+                    phase["formula"],
+                    str(phase["rank"] or "charges do not balance"),
+                    f"{phase['rank_of_formula'] or '-'} of {phase['formulas']}",
+                    "" if phase["probability"] is None else f"{phase['probability']:.2f}",
+                ]
+                for phase in past["phases"]
+            ),
         ),
         "",
         f"{past['in_the_best_tenth']:.0%} of them come back in the best tenth; the median is at "

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from cloud_model import CloudModel, Scope
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
+from cloud_model.display.tables import markdown_table
 from cloud_model.errors import PhononError
 from cloud_plugins import validate_heat_capacity
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
@@ -258,20 +259,14 @@ def markdown(study: dict[str, Any]) -> str:
     ]
     for group, figures in study["mean_absolute_errors"].items():
         lines += ["", f"## {group.capitalize()} ({figures['crystals']})", ""]
-        header = ["", *(f"{T:g} K" for T in REPORTED)]
-        lines += [table_row(header), table_row(["---", *["---:"] * len(REPORTED)])]
-        lines += [
-            table_row([name, *(f"{e:.2f}" for e in errors)]) for name, errors in figures["errors"].items()
-        ]
+        rows = ([name, *(f"{e:.2f}" for e in errors)] for name, errors in figures["errors"].items())
+        lines += [markdown_table(["", *(f"{T:g} K" for T in REPORTED)], rows)]
     lines += ["", "## Worst ten", "", "Mean absolute errors from 0 to 1000 K.", ""]
-    lines += [table_row(["crystal", "reference", "CLOUD", "Debye floor", "seen in training"])]
-    lines += [table_row(["---", "---", "---:", "---:", "---"])]
-    lines += [
-        table_row(
-            [r["formula"], r["name"], f"{r['mae']:.2f}", f"{r['debye_floor']:.2f}", r["seen_in_training"]]
-        )
+    worst = (
+        [r["formula"], r["name"], f"{r['mae']:.2f}", f"{r['debye_floor']:.2f}", r["seen_in_training"]]
         for r in study["crystals"][:10]
-    ]
+    )
+    lines += [markdown_table(["crystal", "reference", "CLOUD", "Debye floor", "seen in training"], worst)]
     agreement = study["harmonic_agreement"]
     lines += ["", "## Harmonic side", ""]
     lines += [
@@ -282,10 +277,6 @@ def markdown(study: dict[str, Any]) -> str:
     lines += ["", f"## Refused ({len(study['refused'])})", ""]
     lines += [f"- {name}: {reason}" for name, reason in study["refused"].items()]
     return "\n".join(lines) + "\n"
-
-
-def table_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def figure(study: dict[str, Any]) -> Figure:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.display.tables import markdown_table
 from cloud_model.properties.catalogue import PropertyInfo
 
 TEMPLATE = """\
@@ -167,7 +168,7 @@ def table(results: pd.DataFrame, properties: Mapping[str, PropertyInfo]) -> str:
         ]
         theory = properties[str(name).split()[0]].theory
         lines.append([str(name), row.unit, theory, str(row.training), str(row["count"]), *errors, *coverage])
-    return markdown(head, lines)
+    return markdown_table(head, lines)
 
 
 def height_table(heights: pd.DataFrame) -> str:
@@ -176,7 +177,7 @@ def height_table(heights: pd.DataFrame) -> str:
         [str(group), f"{row['count']:g}", f"{row.mae:.3f}", f"{row.bias:+.3f}"]
         for group, row in heights.iterrows()
     ]
-    return markdown(["", "crystals", "MAE", "mean error"], rows)
+    return markdown_table(["", "crystals", "MAE", "mean error"], rows)
 
 
 def grouped(errors: pd.DataFrame) -> str:
@@ -193,8 +194,4 @@ def grouped(errors: pd.DataFrame) -> str:
         ]
         for group, row in errors.iterrows()
     ]
-    return markdown(head, rows)
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    return pd.DataFrame(rows, columns=head).to_markdown(index=False, disable_numparse=True)
+    return markdown_table(head, rows)

@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
+from cloud_model.display.tables import markdown_table
 
 INTRODUCTION = """\
 `tools/make_pages.py` writes this page from the files in `benchmarks/results`, which the scripts in `benchmarks` and
@@ -53,13 +54,7 @@ def errors() -> str:
         ]
         for name, row in results.items()
     ]
-    return table(["property", "unit", "CLOUD", *BASELINES, "crystals"], rows)
-
-
-def table(header: list[str], rows: list[list[str]], *, align: bool = True) -> str:
-    """Markdown table, all columns but the first aligned to the right unless told otherwise."""
-    lines = [header, ["---", *["---:" if align else "---"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(["property", "unit", "CLOUD", *BASELINES, "crystals"], rows)
 
 
 def load(name: str) -> Any:
@@ -142,7 +137,7 @@ def matbench_tables() -> str:
         ]
         rows.append(["CLOUD as published (arXiv 2506.17345)", str(PUBLISHED[task]), "", ""])
         parts.append(f"**{task}**, {result['property'].replace('_', ' ')}{unit}, {result['split']}:")
-        parts.append(table(["", "MAE", "RMSE", "R²"], rows))
+        parts.append(markdown_table(["", "MAE", "RMSE", "R²"], rows))
     return "\n\n".join(parts)
 
 
@@ -180,7 +175,7 @@ def invariance() -> str:
     explained = sum(reason.startswith("borderline") for reason in engines["exceptions"].values())
     return (
         f"Share of {result['rows']:,} crystals of the Materials Project whose string stays the same:\n\n"
-        f"{table(['', *(f'`{d}`' for d in dialects)], rows)}\n\n"
+        f"{markdown_table(['', *(f'`{d}`' for d in dialects)], rows)}\n\n"
         f"moyopy and spglib give the same canonical string for {engines['equal']:,} of them; {explained} of the "
         f"{len(engines['exceptions'])} others agree at another tolerance. The dialect `reference` equals the "
         f"published strings for {published['equal']} of {published['rows']} crystals."

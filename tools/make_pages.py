@@ -16,13 +16,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark_page import benchmark_page, draw, errors, table
+from benchmark_page import benchmark_page, draw, errors
 
 from cloud_model import CloudModel
 from cloud_model.checkpoints.registry import available
 from cloud_model.cli import cloud
 from cloud_model.crystal.formats import FORMATS
 from cloud_model.display.numbers import uncertain
+from cloud_model.display.tables import markdown_table
 from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ def predictions() -> str:
     heads = [
         f"{title} ({info.unit}; {info.theory})" for title, info in zip(COLUMNS.values(), infos, strict=True)
     ]
-    return table(["", *heads], rows)
+    return markdown_table(["", *heads], rows)
 
 
 def experiment() -> str:
@@ -79,7 +80,7 @@ def experiment() -> str:
         "within one error bar",
         "crystals",
     ]
-    return table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def measured() -> str:
@@ -98,7 +99,7 @@ def measured() -> str:
         for row in results["summary"]
     ]
     heads = ["", "crystals", "$C_p$", "median error", "harmonic $C_v$", "$S$", "harmonic $S$"]
-    return table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def properties() -> str:
@@ -107,13 +108,13 @@ def properties() -> str:
         [f"`{name}`", info.unit, info.basis, info.theory, info.description]
         for name, info in (SCALARS | THERMODYNAMICS).items()
     ]
-    return table(["property", "unit", "basis", "theory", "what"], rows, align=False)
+    return markdown_table(["property", "unit", "basis", "theory", "what"], rows, numbers=False)
 
 
 def formats() -> str:
     """Table of the formats of crystals that are read."""
     rows = [[form.name, f"`{form.files}`", "yes" if form.several else "", form.by] for form in FORMATS]
-    return table(["format", "files", "several crystals", "read by"], rows, align=False)
+    return markdown_table(["format", "files", "several crystals", "read by"], rows, numbers=False)
 
 
 def commands() -> str:

@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from cloud_model.display.tables import markdown_table
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.precision import product_seconds
 
@@ -112,15 +113,17 @@ def lines(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 def table(results: dict[str, Any]) -> str:
     """Markdown."""
-    head = ["| what | against | target | measured | met |", "|---|---|---:|---:|---|"]
-    return "\n".join(
-        head
-        + [
-            f"| {line['what']} | {line['against']} | {line['target']} | {line['ratio']:.2f} "
-            f"| {'yes' if line['met'] else 'no'} |"
-            for line in lines(results)
+    rows = (
+        [
+            line["what"],
+            line["against"],
+            line["target"],
+            f"{line['ratio']:.2f}",
+            "yes" if line["met"] else "no",
         ]
+        for line in lines(results)
     )
+    return markdown_table(["what", "against", "target", "measured", "met"], rows, numbers=False)
 
 
 def notes(results: dict[str, Any]) -> str:

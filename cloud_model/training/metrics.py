@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.display.tables import markdown_table
+
 Array = NDArray[np.float64]
 ONE_SIGMA = 0.682689
 LEGEND = (
@@ -61,8 +63,6 @@ def calibration(label: Array, value: Array, error: Array) -> float:
 
 def score_table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
     """Markdown table of `scores`, one row a predictor."""
-    import pandas as pd
-
     columns = {
         "mae": f"MAE ({unit})" if unit else "MAE",
         "rmse": "RMSE",
@@ -71,9 +71,8 @@ def score_table(rows: Mapping[str, Mapping[str, float]], unit: str) -> str:
         "coverage_68": "68%",
         "coverage_95": "95%",
     }
-    cells = {
-        name: {title: "" if row.get(key) is None else f"{row[key]:.4g}" for key, title in columns.items()}
+    cells = (
+        [name, *("" if row.get(key) is None else f"{row[key]:.4g}" for key in columns)]
         for name, row in rows.items()
-    }
-    table = pd.DataFrame.from_dict(cells, orient="index", columns=list(columns.values()))
-    return table.to_markdown(disable_numparse=True)
+    )
+    return markdown_table(["", *columns.values()], cells)
