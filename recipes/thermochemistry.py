@@ -2,10 +2,12 @@
 
     python -m recipes.thermochemistry DATA CHECKPOINT
 
-The encoder and all other heads stay as they are. Fifteen perceptrons learn from measured heat capacities and entropies
-of crystals (NIST-JANAF), through the free energy of `cloud_model.physics.quasi_harmonic`, and from calculated volumes,
-bulk moduli and, as a prior of the Grüneisen parameter, Poisson's ratios (Belomestnykh and Tesleva, Tech. Phys. 49, 1098
-(2004)). Three leave out each fifth of the formulas, on which the error bars are set and the accuracy is measured.
+The encoder and all other heads stay as they are; those of the volume and of the bulk modulus are a part of the free
+energy. Fifteen perceptrons learn from measured heat capacities and entropies of crystals (NIST-JANAF), through the
+free energy of `cloud_model.physics.quasi_harmonic`, and, as a prior of the Grüneisen parameter, from calculated
+Poisson's ratios (Belomestnykh and Tesleva, Tech. Phys. 49, 1098 (2004)). Volumes and bulk moduli, which they learn as
+well, are not used, but improve the others. Three leave out each fifth of the formulas, on which the error bars are set
+and the accuracy is measured.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import dataclasses
 import re
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +32,15 @@ from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.files import CARD
 from cloud_model.network.batches import run_batched
-from cloud_model.network.heads import EXPANSION, ExpansionHead, property_features
+from cloud_model.network.ensemble import in_physical_units, run_ensemble
+from cloud_model.network.heads import (
+    EXPANSION,
+    KNOWN,
+    ExpansionHead,
+    Prediction,
+    property_features,
+    with_calculated,
+)
 from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
@@ -248,11 +259,11 @@ def train(
     features, known = (
         features_of(member, [encode(text) for text in rows.scope]) for rows in (measured, labels)
     )
-    spectra = run_heads(member, [encode(text) for text in measured.scope]).spectra.each(Tensor.float)
+    spectra, calculated = known_parts([member], checkpoint, [encode(text) for text in measured.scope])
     mean, deviation = known.mean(0), known.std(0) + 1e-6
     inputs, known = (features - mean) / deviation, (known - mean) / deviation
     of_each_part = [
-        learned(seed, inputs, spectra, measured, known, labels, steps)
+        learned(seed, inputs, spectra, calculated, measured, known, labels, steps)
         for seed in range(ExpansionHead.MEMBERS // ExpansionHead.PARTS)
     ]
     head = ExpansionHead(features.shape[1])
@@ -262,14 +273,25 @@ def train(
         head.hidden.bias -= head.hidden.weight @ (mean / deviation)  # it reads features as they come
         head.hidden.weight /= deviation
     head = head.half().double().requires_grad_(False)  # as it ships
-    head.uncertainty[:] = uncertainty(head, features.double(), spectra.each(Tensor.double), measured)
+    head.uncertainty[:] = uncertainty(head, features.double(), spectra, calculated, measured)
     member.expansion = head.half().float().eval()
+
+
+def known_parts(
+    members: Sequence[Predictor], checkpoint: Checkpoint, tokens: Sequence[Tokens]
+) -> tuple[Spectra, dict[str, Prediction]]:
+    """What other heads of networks say of crystals: their spectra, and the properties, in their units."""
+    config = checkpoint.config
+    output = in_physical_units(run_ensemble(members, tokens), config.targets, config.spread_calibration)
+    columns = zip(config.targets, output.scalars.value.T, output.scalars.scale.T, strict=True)
+    return output.spectra, {name: Prediction(*column) for name, *column in columns}
 
 
 def learned(
     seed: int,
     inputs: Tensor,
     spectra: Spectra,
+    calculated: dict[str, Prediction],
     measured: pd.DataFrame,
     known: Tensor,
     labels: pd.DataFrame,
@@ -297,7 +319,8 @@ def learned(
     rows, T, heat_capacity, entropy = (torch.tensor(part)[:, None] for part in points)
     rows, scale = rows[:, 0], RELATIVE_ERROR * heat_capacity.clamp(min=10)
     crowd = learns[rows] / rows.bincount()[rows][:, None]  # each crystal counts as much
-    here = spectra.each(lambda part: part[rows, None])
+    here = spectra.each(lambda part: part[rows, None].float())
+    volume, modulus = (calculated[name].value[rows, None].float() for name, _ in KNOWN.values())
     strain = torch.zeros(len(rows), ExpansionHead.PARTS, 1)
     often = torch.tensor(labels.often.to_numpy(float))
     for step in range(total):
@@ -306,8 +329,7 @@ def learned(
         loss = CALCULATED * (knows[batch] * huber(off)).mean()
         if step >= WARMING:
             logarithms = head.members(dropout(inputs))
-            scale_of, volume, modulus, *others = logarithms[rows].exp().unbind(-1)
-            volume, modulus = volume.detach(), modulus.detach()  # which calculations know
+            scale_of, _, _, *others = logarithms[rows].exp().unbind(-1)
             parameters = Expansion(scale_of, volume, modulus, *others)
             near = Equilibrium(here, parameters, T[..., None], torch.zeros(()), strain)
             state = near.moved()  # a step of Newton's from where the last one led
@@ -325,7 +347,13 @@ def learned(
     return head
 
 
-def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measured: pd.DataFrame) -> Tensor:
+def uncertainty(
+    head: ExpansionHead,
+    features: Tensor,
+    spectra: Spectra,
+    calculated: dict[str, Prediction],
+    measured: pd.DataFrame,
+) -> Tensor:
     """Standard errors of the logarithms of the parameters, from crystals that some perceptrons have not seen.
 
     Those of the spectra and of the anharmonic term are as large as it takes for `COVERED` of the measured entropies at
@@ -333,9 +361,8 @@ def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measure
     """
     logarithms = out_of_fold(head.members(features), measured)
     known = torch.tensor(KNOWN_ERRORS, dtype=torch.float64)
-    crystals = IsobaricCrystals(
-        spectra, UncertainExpansion(logarithms, known.expand_as(logarithms)), GRID_POINTS
-    )
+    expansion = with_calculated(UncertainExpansion(logarithms, known.expand_as(logarithms)), calculated)
+    crystals = IsobaricCrystals(spectra, expansion, GRID_POINTS)
     _, heat_capacity, entropy = (torch.from_numpy(part) for part in on_grid(measured))
     misses = [
         ((values - found).numpy(), derivatives.numpy())
@@ -345,11 +372,13 @@ def uncertainty(head: ExpansionHead, features: Tensor, spectra: Spectra, measure
         )
     ]
     found, room = np.array(KNOWN_ERRORS), GRID.index(ROOM)
+    errors = expansion.errors.T.numpy().copy()
 
     def covers(quantity: int, columns: slice) -> bool:
         missed, derivatives = misses[quantity]
-        errors = np.sqrt(((derivatives * found[:, None, None]) ** 2).sum(0))
-        return bool((np.nanquantile(np.abs(missed) / errors, COVERED, axis=0)[columns] < 2).all())
+        errors[[0, -1]] = found[[0, -1], None]
+        error = np.sqrt(((derivatives * errors[..., None]) ** 2).sum(0))
+        return bool((np.nanquantile(np.abs(missed) / error, COVERED, axis=0)[columns] < 2).all())
 
     while not covers(0, slice(room, room + 1)) and found[0] < 0.3:
         found[0] += 0.01
@@ -369,17 +398,16 @@ def out_of_fold(members: Tensor, measured: pd.DataFrame) -> Tensor:
 def unseen(checkpoint: Checkpoint, measured: pd.DataFrame) -> IsobaricCrystals:
     """The measured crystals at the temperatures of `GRID`, as those perceptrons say that have not seen the formula."""
     tokens = [checkpoint.tokenizer.encode(text) for text in measured.scope]
-    outputs = [run_heads(member, tokens) for member in checkpoint.members]
-    spectra = Spectra.together([output.spectra.each(Tensor.double) for output in outputs])
-    logarithms = torch.stack(
-        [
-            out_of_fold(member.expansion.members(features_of(member, tokens)), measured).double()
-            for member in checkpoint.members
-        ]
-    ).mean(0)
-    errors = torch.stack([output.expansion.errors.double() for output in outputs]).mean(0)
-    spectra = spectra.calibrated(checkpoint.config.spread_calibration)
-    return IsobaricCrystals(spectra, UncertainExpansion(logarithms, errors), GRID_POINTS)
+    spectra, calculated = known_parts(checkpoint.members, checkpoint, tokens)
+    unseen = [
+        UncertainExpansion(
+            out_of_fold(member.expansion.members(features_of(member, tokens)), measured).double(),
+            run_heads(member, tokens).expansion.errors.double(),
+        )
+        for member in checkpoint.members
+    ]
+    mean = UncertainExpansion(*(torch.stack(parts).mean(0) for parts in zip(*unseen, strict=True)))
+    return IsobaricCrystals(spectra, with_calculated(mean, calculated), GRID_POINTS)
 
 
 def accuracy(checkpoint: Checkpoint, measured: pd.DataFrame) -> tuple[dict[str, float], float]:

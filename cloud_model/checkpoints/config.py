@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from cloud_model.network.encoder import EncoderConfig
+from cloud_model.network.heads import KNOWN
 from cloud_model.properties.catalogue import HARMONIC, ISOBARIC, PropertyInfo, ScalarTarget
 from cloud_model.scope.description import Dialect
 
@@ -64,7 +65,9 @@ class CheckpointConfig:
             raise ValueError(f"name is {self.name[:MAX_NAME]!r}")
         if not (0 < self.symprec < inf and self.spectra >= 0 and self.spread_calibration >= 0):
             raise ValueError("symprec is not positive, or spectra or spread_calibration is negative")
-        if self.expansion and not self.spectra:
-            raise ValueError("it has an expansion, but no spectra")
+        if self.expansion and not (
+            self.spectra and self.targets.keys() >= {name for name, _ in KNOWN.values()}
+        ):
+            raise ValueError("it has an expansion, but no spectra, no volume or no bulk modulus")
         if not self.targets.keys() <= self.properties.keys() <= self.targets.keys() | thermodynamics:
             raise ValueError("its properties are not those of its targets and spectra")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cloud_model.network.batches import run_batched
-from cloud_model.network.heads import Prediction, atom_pool, layer_pool, mean_pool
+from cloud_model.network.heads import Prediction, atom_pool, layer_pool, mean_pool, with_calculated
 from cloud_model.network.precision import Precision
 from cloud_model.network.predictor import Output, Predictor
 from cloud_model.network.tokenizer import TokenBatch, Tokens
@@ -55,7 +55,11 @@ def in_physical_units(
         values, errors = (torch.from_numpy(np.stack(part, axis=1)) for part in zip(*pairs, strict=True))
         scalars = Prediction(values, errors)
     spectra = output.spectra and output.spectra.calibrated(spread_calibration)
-    return output._replace(scalars=scalars, spectra=spectra)
+    expansion = output.expansion
+    if expansion is not None and scalars is not None:
+        known = zip(targets, zip(*(part.T for part in scalars), strict=True), strict=True)
+        expansion = with_calculated(expansion, {name: Prediction(*column) for name, column in known})
+    return output._replace(scalars=scalars, spectra=spectra, expansion=expansion)
 
 
 def embed(

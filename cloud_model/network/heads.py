@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -136,6 +137,8 @@ EXPANSION = {
     "anharmonicity": (2e-6, 3.0),
 }
 """The fields of `Expansion`: middle of the range, and how far the natural logarithm goes to either side."""
+KNOWN = {"volume": ("volume_per_atom", 0.03), "bulk_modulus": ("bulk_modulus", 0.15)}
+"""Those fields that scalar heads know better: the properties, and by how much calculations differ from experiment."""
 
 
 class ExpansionHead(nn.Module):
@@ -175,3 +178,24 @@ class ExpansionHead(nn.Module):
         """Natural logarithms of the fields of `Expansion` and their standard errors, both (batch, 5)."""
         variance, mean = torch.var_mean(self.members(features), dim=1)
         return UncertainExpansion(mean, torch.sqrt(variance + self.uncertainty**2))
+
+
+def with_calculated(expansion: UncertainExpansion, known: Mapping[str, Prediction]) -> UncertainExpansion:
+    """Take the fields that scalar heads know from them.
+
+    Parameters
+    ----------
+    expansion : UncertainExpansion
+        As an `ExpansionHead` says, which learns these fields for the sake of the others.
+    known : mapping of str to Prediction
+        Properties in their units, each of shape (batch,). Beyond the ranges of `EXPANSION` they count as at the ends.
+    """
+    logarithms, errors = (part.clone() for part in expansion)
+    for column, (field, (middle, reach)) in enumerate(EXPANSION.items()):
+        if field in KNOWN:
+            name, theory = KNOWN[field]
+            value, error = known[name]
+            bounded = value.clamp(middle * math.exp(-reach), middle * math.exp(reach))
+            logarithms[:, column] = bounded.log()
+            errors[:, column] = torch.sqrt((error / bounded) ** 2 + theory**2)
+    return UncertainExpansion(logarithms, errors)

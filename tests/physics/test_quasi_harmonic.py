@@ -9,7 +9,7 @@ from ase.build import bulk
 from scipy.constants import N_A, R
 
 from cloud_model.errors import ArgumentError
-from cloud_model.network.heads import EXPANSION, ExpansionHead
+from cloud_model.network.heads import EXPANSION, KNOWN, ExpansionHead, Prediction, with_calculated
 from cloud_model.physics.isobaric import IsobaricCrystals, UncertainExpansion
 from cloud_model.physics.mixture import Spectra
 from cloud_model.physics.quasi_harmonic import GPA_CUBIC_ANGSTROM, Expansion, equilibrium
@@ -24,7 +24,10 @@ def random_crystals(seed: int, count: int = 12) -> tuple[Spectra, Expansion]:
     torch.manual_seed(seed)
     head = ExpansionHead(8).double()
     torch.nn.init.normal_(head.output, std=3.0)
-    logarithms = head(3 * torch.randn(count, 8, dtype=torch.float64)).logarithms.detach()
+    learned = head(3 * torch.randn(count, 8, dtype=torch.float64))
+    volume, modulus = torch.exp(8 * torch.randn(2, count, dtype=torch.float64))
+    calculated = {"volume_per_atom": Prediction(volume, volume), "bulk_modulus": Prediction(modulus, modulus)}
+    logarithms = with_calculated(learned, calculated).logarithms.detach()
     theta = torch.exp(torch.empty(count, 3, dtype=torch.float64).uniform_(np.log(15), np.log(6000)))
     weights = torch.randn(count, 3, dtype=torch.float64).softmax(-1)
     none = torch.zeros(count, dtype=torch.float64)
@@ -166,6 +169,19 @@ def test_model_at_a_pressure(tiny_model):
     assert (pressed.gibbs_energy_per_atom > free.gibbs_energy_per_atom).all()
     assert free.enthalpy[0] == 0.0
     np.testing.assert_allclose(free.isobaric_heat_capacity, 2 * free.isobaric_heat_capacity_per_atom)
+
+
+def test_static_volume_and_bulk_modulus_are_the_properties(tiny_model):
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    found = tiny_model.predict(salt, [name for name, _ in KNOWN.values()])
+    curve = tiny_model.thermodynamics(salt, [300.0])
+    for field, (name, theory) in KNOWN.items():
+        column = [*EXPANSION].index(field)
+        middle, reach = EXPANSION[field]
+        value = float(np.clip(found[name].iloc[0], middle * np.exp(-reach), middle * np.exp(reach)))
+        assert float(curve.expansion.logarithms[0, column].exp()) == pytest.approx(value)
+        relative = found[f"{name}_std"].iloc[0] / value
+        assert float(curve.expansion.errors[0, column]) == pytest.approx(np.hypot(relative, theory))
 
 
 @pytest.mark.parametrize("pressure", [-1.0, 31.0, np.nan, "high"])
