@@ -247,10 +247,12 @@ def _solve(here: Equilibrium) -> Equilibrium:
     """Newton's method from the static volume, within a bracket.
 
     The slope grows with the strain. Its cold part is at least a quarter of the strain beyond it, and the vibrations
-    push no more than at x = 0; before it the cold part is at least the strain, and the pressure pushes no more.
+    push no more than at x = 0, which PV alone resists where it has grown as large; before it the cold part is at least
+    the strain, and the pressure pushes no more.
     """
     lower = here.strain - here.P / here.expansion.bulk_modulus[..., None]
-    upper = 4 * (here._work - here.slope) / here._cold_stiffness
+    push = here._work - here.slope
+    upper = torch.minimum(4 * push / here._cold_stiffness, (push / here._work).log().clamp(min=0))
     found = torch.zeros_like(here.strain, dtype=torch.bool)
     for _ in range(_STEPS):
         slope, x = here.slope, here.strain
