@@ -37,10 +37,10 @@ _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overf
 _N = torch.arange(18, dtype=torch.float64)
 _E = torch.cat([torch.ones(1, dtype=torch.float64), -6 * torch.special.zeta(2 * _N[1:], 1.0)])
 _E[1:] *= (-1) ** _N[1:] / ((2 * _N[1:] + 3) * (2 * math.pi) ** (2 * _N[1:]))
-_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E, 2 * _N * (1 - 2 * _N) * _E], dim=1)
+_EVEN_SERIES = torch.stack([_E, (1 - 2 * _N) * _E, 2 * _N * (1 - 2 * _N) * _E])
 
 _K = torch.arange(1, 21, dtype=torch.float64)
-_POLYLOGARITHMS = torch.stack([9 / _K**2, 18 / _K**3, 18 / _K**4], dim=1)
+_POLYLOGARITHMS = torch.stack([9 / _K**2, 18 / _K**3, 18 / _K**4])
 
 
 class DebyeSolid:
@@ -184,7 +184,7 @@ def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Te
 def _even_series(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """E(x), and the heat capacity and its slope over 3R, for small x."""
     powers = (x * x)[..., None] ** _N.to(x)
-    energy, heat_capacity, slope = (powers @ _EVEN_SERIES.to(x)).unbind(-1)
+    energy, heat_capacity, slope = _sums(powers, _EVEN_SERIES)
     return energy, heat_capacity, slope
 
 
@@ -192,6 +192,11 @@ def _cold_debye(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """D(1/y) for small y, x = 1/y up to where e^-x is negligible, and 3 ln(1 - e^-x)."""
     x = 1 / y.clamp(min=1 / _FROZEN)
     powers = torch.exp(-x[..., None] * _K.to(x))
-    second, third, fourth = (powers @ _POLYLOGARITHMS.to(x)).unbind(-1)
+    second, third, fourth = _sums(powers, _POLYLOGARITHMS)
     logarithm = 3 * torch.log1p(-torch.exp(-x))
     return y**3 * (math.pi**4 / 5 - fourth) - y * (second + y * third) + logarithm, x, logarithm
+
+
+def _sums(powers: Tensor, series: Tensor) -> tuple[Tensor, ...]:
+    """Sum of each series, row by row: the last digit of a matrix product depends on the number of rows."""
+    return tuple((powers * coefficients).sum(-1) for coefficients in series.to(powers))

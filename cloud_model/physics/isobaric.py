@@ -89,4 +89,5 @@ class IsobaricCrystals:
     def __call__(self, function: IsobaricFunction) -> tuple[Tensor, Tensor]:
         """Values and standard errors of a function of `Equilibrium`, both of shape (batch, nT)."""
         value, derivatives = self.sensitivities(function)
-        return value, (derivatives * self._errors).norm(dim=0)
+        variances = (derivatives * self._errors).square()
+        return value, sum(variances, torch.zeros_like(value)).sqrt()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from cloud_model import CloudModel, Scope
 from cloud_model.network.batches import run_batched
 from cloud_model.network.tokenizer import Tokens
-from cloud_model.properties.catalogue import ISOBARIC
 
+TEMPERATURES = [50.0, 300.0, 800.0]
 ORBITS = (
     "Na:4a;Cl:4b",
     "Mg:4a",
@@ -37,19 +38,15 @@ def test_predictions_and_embeddings_do_not_depend_on_the_batch(crystals, threads
     model = CloudModel.from_pretrained()
     try:
         model.checkpoint.cache.clear()
-        predicted = [model.predict_arrays(scope) for scope in crystals]
+        predicted = [model.predict(scope, temperature=TEMPERATURES) for scope in crystals]
         embedded = np.concatenate([model.embed(scope) for scope in crystals])
         for seed, size in enumerate((2, 3, 5, 7, 11, len(crystals))):
             rows = random.Random(seed).sample(range(len(crystals)), size)  # noqa: S311
             model.checkpoint.cache.clear()
-            columns = model.predict_arrays([crystals[row] for row in rows])
-            for name, values in columns.items():
-                if name != "error":
-                    expected = [predicted[row][name][0] for row in rows]
-                    rounding = (
-                        1e-14 if name.removesuffix("_std") in ISOBARIC else 0
-                    )  # loops with and without vectors
-                    np.testing.assert_allclose(values, expected, max(tolerance, rounding), err_msg=name)
+            frame = model.predict([crystals[row] for row in rows], temperature=TEMPERATURES)
+            expected = pd.concat([predicted[row] for row in rows]).select_dtypes("number")
+            for name, values in expected.items():
+                np.testing.assert_allclose(frame[name], values, tolerance, err_msg=name)
             embeddings = model.embed([crystals[row] for row in rows])
             np.testing.assert_allclose(embeddings, embedded[rows], rtol=10 * tolerance, atol=tolerance)
     finally:

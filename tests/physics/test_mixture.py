@@ -32,6 +32,21 @@ def test_values_are_the_weighted_means_of_the_spectra(function):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("crystals", [2, 3, 8, 37])
+def test_values_and_errors_are_the_same_to_the_last_bit_in_any_batch(function, crystals):
+    generator = torch.Generator().manual_seed(0)
+    theta, weights = (
+        torch.rand(crystals, 3, generator=generator, dtype=torch.float64) + 0.1 for _ in range(2)
+    )
+    batch = Spectra(700 * theta, weights / weights.sum(-1, keepdim=True), weights[:, 0], weights[:, 1])
+    together = DebyeMixture(batch, TEMPERATURES)
+    for row in range(crystals):
+        alone = DebyeMixture(batch.each(lambda part, row=row: part[row : row + 1].clone()), TEMPERATURES)
+        assert torch.equal(getattr(together, function)[row], getattr(alone, function)[0])
+        assert torch.equal(together.standard_error(function)[row], alone.standard_error(function)[0])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_derivative_is_the_numerical_one(function):
     step = 1e-4
     mixtures = spectra()
