@@ -14,7 +14,7 @@ from pymatgen.core import Lattice, Structure
 
 from cloud_model import CloudModel, Scope, debye
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.cli import training as cli
+from cloud_model.cli import cloud
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudWarning, DataError, PropertyError
 from cloud_model.network.predictor import Predictor
@@ -299,14 +299,14 @@ def test_the_commands(table, tiny_checkpoint, tmp_path):
         "--members",
         "1",
     ]
-    done = CliRunner().invoke(cli.finetune, [*shared, *quick], catch_exceptions=False)
+    done = CliRunner().invoke(cloud, ["finetune", *shared, *quick], catch_exceptions=False)
     assert done.exit_code == 0
     assert "extra trees" in done.output
     judged = CliRunner().invoke(
-        cli.evaluate, [*shared, "--model", output, "--format", "json"], catch_exceptions=False
+        cloud, ["evaluate", *shared, "--model", output, "--format", "json"], catch_exceptions=False
     )
     assert json.loads(judged.stdout)["property"] == "stiffness"
-    assert CliRunner().invoke(cli.finetune, [*shared, "--output", output]).exit_code == 2
+    assert CliRunner().invoke(cloud, ["finetune", *shared, "--output", output]).exit_code == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

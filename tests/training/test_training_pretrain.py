@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from training_worker import ELEMENTS, TEXTS
 
 from cloud_model import CloudModel
-from cloud_model.cli.training import pretrain as command
+from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, DataError
 from cloud_model.network.tokenizer import MASK, SPECIAL_TOKENS, TokenBatch, Tokenizer, build_vocabulary
 from cloud_model.training.batching import bucketed_batches
@@ -62,7 +62,7 @@ def config(tmp_path) -> Path:
 
 def test_one_command_makes_a_checkpoint(config, monkeypatch, tmp_path_factory):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    done = CliRunner().invoke(command, ["--config", str(config)], catch_exceptions=False)
+    done = CliRunner().invoke(cloud, ["pretrain", "--config", str(config)], catch_exceptions=False)
     assert done.exit_code == 0
     output = config.parent / "tiny"
     model = CloudModel.from_pretrained(output)
@@ -100,7 +100,7 @@ def test_an_interrupted_run_leaves_a_usable_checkpoint(config, monkeypatch):
         return loss(self, *arguments)
 
     monkeypatch.setattr(pretrain._Pretraining, "loss", interrupted)
-    stopped = CliRunner().invoke(command, ["--config", str(config)])
+    stopped = CliRunner().invoke(cloud, ["pretrain", "--config", str(config)])
     assert stopped.exit_code == 1
     output = config.parent / "tiny"
     assert np.isfinite(CloudModel.from_pretrained(output).embed(TEXTS[:3])).all()

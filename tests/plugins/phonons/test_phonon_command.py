@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from click.testing import CliRunner
 
-from cloud_plugins.phonopy.cli import validate
+from cloud_model.cli import cloud
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def folder(copper, tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(validate, [str(argument) for argument in arguments], standalone_mode=False)
+    return CliRunner().invoke(cloud, ["validate", *map(str, arguments)], standalone_mode=False)
 
 
 def test_table_of_one_crystal(folder):
@@ -104,7 +104,7 @@ def test_wrong_usage(arguments, folder, monkeypatch):
     if arguments == ["."]:
         for file in (folder / "soft").iterdir():
             file.unlink()
-    done = CliRunner().invoke(validate, arguments)
+    done = CliRunner().invoke(cloud, ["validate", *arguments])
     assert done.exit_code == 2
 
 

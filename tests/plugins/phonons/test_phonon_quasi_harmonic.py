@@ -11,9 +11,9 @@ from ase.calculators.emt import EMT
 from click.testing import CliRunner
 from scipy.constants import N_A
 
+from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_plugins.phonopy import validate_quasi_harmonic
-from cloud_plugins.phonopy.cli import validate
 from cloud_plugins.phonopy.quasi_harmonic import QUANTITIES
 
 GPA_CUBIC_ANGSTROM = 1e-21 * N_A  # J/mol
@@ -147,19 +147,20 @@ def test_command(copper_result, tiny_checkpoint, tmp_path):
     write_folder(folder, copper_result)
     bulk("Cu").write(tmp_path / "Cu.cif")
     report, figure = tmp_path / "report.html", tmp_path / "figure.png"
-    arguments = [str(folder), "--quasi-harmonic", "--crystal", str(tmp_path / "Cu.cif"), "-T", "200"]
+    crystal = str(tmp_path / "Cu.cif")
+    arguments = ["validate", str(folder), "--quasi-harmonic", "--crystal", crystal, "-T", "200"]
     outputs = ["--format", "json", "-o", str(report), "--plot", str(figure), "--model", str(tiny_checkpoint)]
-    result = CliRunner().invoke(validate, arguments + outputs)
+    result = CliRunner().invoke(cloud, [*arguments, *outputs])
     assert result.exit_code == 0, result.output
     (record,) = json.loads(result.stdout)
     assert record["formula"] == "Cu"
     assert max(record["table"]["temperature"]) == 200
     assert "Constant pressure" in report.read_text()
     assert figure.read_bytes().startswith(b"\x89PNG")
-    table = CliRunner().invoke(validate, [*arguments, "--model", str(tiny_checkpoint)])
+    table = CliRunner().invoke(cloud, [*arguments, "--model", str(tiny_checkpoint)])
     assert "GPa" in table.stdout
     (folder / "e-v.dat").unlink()
     arguments += ["--format", "json", "--model", str(tiny_checkpoint)]
-    failed = CliRunner().invoke(validate, arguments, standalone_mode=False)
+    failed = CliRunner().invoke(cloud, arguments, standalone_mode=False)
     assert failed.return_value == 1
     assert "cannot be read" in failed.stderr
