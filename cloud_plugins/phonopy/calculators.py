@@ -11,7 +11,7 @@ from cloud_model.errors import ArgumentError
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-NAMES = ("emt", "7net-0", "chgnet")
+NAMES = ("emt", "7net-0", "7net-l3i5", "chgnet")
 
 
 def named_calculator(name: str) -> Calculator:
@@ -19,8 +19,8 @@ def named_calculator(name: str) -> Calculator:
 
     Parameters
     ----------
-    name : {"emt", "7net-0", "chgnet"}
-        EMT of ASE (Al, Ni, Cu, Pd, Ag, Pt, Au), SevenNet 7net-0 or CHGNet. The latter two are optional
+    name : {"emt", "7net-0", "7net-l3i5", "chgnet"}
+        EMT of ASE (Al, Ni, Cu, Pd, Ag, Pt, Au), one of SevenNet's networks or CHGNet. The latter two are optional
         packages and bring their weights with them.
 
     Raises
@@ -33,10 +33,10 @@ def named_calculator(name: str) -> Calculator:
             from ase.calculators.emt import EMT
 
             return EMT()
-        if name == "7net-0":
+        if name in ("7net-0", "7net-l3i5"):
             from sevenn.calculator import SevenNetCalculator
 
-            return SevenNetCalculator("7net-0", device="cpu")
+            return SevenNetCalculator(name, device="cpu")
         if name == "chgnet":
             from chgnet.model.dynamics import CHGNetCalculator
 

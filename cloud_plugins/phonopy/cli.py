@@ -34,7 +34,7 @@ _folder = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.crystals)
 @click.option("--crystal", help="What CLOUD predicts, if not the cell of the phonons: file or SCOPE string.")
-@click.option("--calculator", metavar="NAME", help="Phonons of structure files by emt, 7net-0 or chgnet.")
+@click.option("--calculator", metavar="NAME", help="Phonons by emt, 7net-0, 7net-l3i5 or chgnet.")
 @click.option("--relax", is_flag=True, help="Relax cell and positions first, their symmetry kept.")
 @click.option(
     "--supercell-length", default=10.0, show_default=True, help="Shortest axis of supercells, Angstrom."

@@ -40,6 +40,7 @@ STRAINS = tuple(np.linspace(-0.04, 0.08, 7).round(3).tolist())
 _STEP = 10.0  # K between the temperatures of the fit
 _MARGIN = 3  # temperatures that phonopy's numerical derivatives lose at the end
 _FEWEST = 5  # volumes that an equation of state takes
+_ROUGHEST = 0.05  # deviation of free energies from a cubic, as a share of the range of the static energies
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +228,7 @@ def validate_quasi_harmonic(
         What CLOUD predicts. Needed where the folder holds thermal properties only.
     model : str, path-like or CloudModel, optional
         The default checkpoint if left out.
-    calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
+    calculator : ase Calculator or {"emt", "7net-0", "7net-l3i5", "chgnet"}, optional
         Gives energies and forces of the crystal, which is relaxed first and then strained; by default the one attached
         to the Atoms.
     max_temperature : float
@@ -421,6 +422,7 @@ def _fit(
 
     if len(volumes) < _FEWEST:
         raise PhononError(source, f"has {len(volumes)} volumes", f"Give at least {_FEWEST}.")
+    _check_smooth(source, volumes, energies, free_energy)
     wanted = int(np.searchsorted(temperatures, max_temperature, side="right"))
     kept = slice(wanted + _MARGIN)
     arguments: dict[str, Any] = {
@@ -451,8 +453,29 @@ def _fit(
         "volume": fitted.volume_temperature,
     }
     found = {name: np.asarray(values, dtype=float)[:count] for name, values in curves.items()}
-    if not all(np.isfinite(values).all() for values in found.values()):
+    bad = ~np.all([np.isfinite(values) for values in found.values()], axis=0)
+    bad |= (found["volume"] < volumes.min()) | (found["volume"] > volumes.max())
+    if bad.any():
+        first = temperatures[bad.argmax()]
         raise PhononError(
-            source, "has no minimum of the free energy at some temperature", "Give larger volumes."
+            source,
+            f"has no minimum of the free energy among its volumes at {first:g} K",
+            "Give volumes on both sides of it, or a lower maximum of the temperature.",
         )
     return QuasiHarmonicReference(source, temperatures[kept][:count], **found, crystal=crystal)
+
+
+def _check_smooth(source: str, volumes: Array, energies: Array, free_energy: Array) -> None:
+    """Refuse vibrational free energies, kJ/mol, that jump between volumes, as those of some potentials do."""
+    from scipy.constants import N_A, e
+
+    x = (volumes - volumes.mean()) / np.ptp(volumes)
+    powers = np.vander(x, 4)
+    deviation = free_energy.T - powers @ np.linalg.lstsq(powers, free_energy.T)[0]
+    jump = np.abs(deviation).max()
+    if jump > _ROUGHEST * np.ptp(energies) * e * N_A / 1000:
+        raise PhononError(
+            source,
+            f"has free energies of phonons that jump by {jump:.2g} kJ/mol between volumes",
+            "Use a potential whose forces change smoothly, or other volumes.",
+        )

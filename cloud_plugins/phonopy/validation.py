@@ -57,7 +57,7 @@ def validate_heat_capacity(
         What CLOUD predicts, if not the unit cell of the reference. Needed where a density of states has none.
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
-    calculator : ase Calculator or {"emt", "7net-0", "chgnet"}, optional
+    calculator : ase Calculator or {"emt", "7net-0", "7net-l3i5", "chgnet"}, optional
         Gives the forces on displaced supercells of the crystal; by default the one attached to the Atoms.
     temperatures : array_like
         Temperatures, K, shape (nT,); by default 0 to 1000 K in steps of 10 K.

@@ -135,7 +135,7 @@ def test_unstable_alloy_is_refused_with_its_frequencies(model):
 
 
 def test_unknown_calculator_is_refused():
-    with pytest.raises(ArgumentError, match="emt, 7net-0, chgnet"):
+    with pytest.raises(ArgumentError, match="emt, 7net-0, 7net-l3i5, chgnet"):
         named_calculator("vasp")
 
 

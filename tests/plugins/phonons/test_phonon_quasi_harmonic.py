@@ -132,6 +132,68 @@ def test_bad_folders_are_named(copper_result, tiny_model, tmp_path, spoil, messa
         validate_quasi_harmonic(tmp_path, bulk("Cu"), model=tiny_model, max_temperature=200.0)
 
 
+def test_phonons_that_jump_between_volumes_are_refused(copper_result, tiny_model, tmp_path):
+    """Between two volumes all frequencies change by 10%, as where a neighbour crosses the cutoff of a potential."""
+    write_folder(tmp_path, copper_result)
+    for i in range(3):
+        file = tmp_path / f"thermal_properties.yaml-{i + 1}"
+        lines = file.read_text().splitlines()
+        for row, line in enumerate(lines):
+            if line.startswith("- "):
+                point = json.loads(line[2:])
+                point["free_energy"] += 3 * 8.314462618e-3 * point["temperature"] * 0.1
+                lines[row] = f"- {json.dumps(point)}"
+        file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(PhononError, match=r"jump by 0\.\d+ kJ/mol"):
+        validate_quasi_harmonic(tmp_path, bulk("Cu"), model=tiny_model, max_temperature=200.0)
+
+
+def test_volumes_beyond_those_given_are_refused(copper_result, tiny_model, tmp_path):
+    write_folder(tmp_path, copper_result)
+    with pytest.raises(PhononError, match=r"no minimum .* at 0 K"):
+        validate_quasi_harmonic(tmp_path, bulk("Cu"), model=tiny_model, max_temperature=200.0, pressure=25.0)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the potentials' own
+@pytest.mark.parametrize(
+    ("name", "atoms", "strains", "heat_capacity", "expansion"),
+    [
+        ("7net-0", bulk("MgO", "rocksalt", a=4.21), np.linspace(-0.02, 0.04, 7), 18.6, 31.2e-6),
+        ("7net-l3i5", bulk("Si"), np.linspace(-0.015, 0.015, 7), 19.9, 7.8e-6),
+    ],
+    ids=["MgO", "Si"],
+)
+def test_universal_potentials_against_experiment(name, atoms, strains, heat_capacity, expansion, tiny_model):
+    """Heat capacity and expansion at 300 K; potentials are too soft, so they expand more."""
+    pytest.importorskip("sevenn")
+    reference = validate_quasi_harmonic(
+        atoms, calculator=name, model=tiny_model, max_temperature=600.0, supercell_length=8.0, strains=strains
+    ).reference
+    at = int(np.searchsorted(reference.temperatures, 300.0))
+    assert reference.heat_capacity[at] == pytest.approx(heat_capacity, rel=0.1)
+    assert reference.thermal_expansion[at] == pytest.approx(expansion, rel=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "package", "atoms"),
+    [("7net-0", "sevenn", bulk("Si")), ("chgnet", "chgnet", bulk("MgO", "rocksalt", a=4.21))],
+)
+def test_potentials_whose_forces_jump_are_refused(name, package, atoms, tiny_model):
+    """In silicon a shell of neighbours crosses 4.5 Angstrom, where the cutoff of 7net-0 begins."""
+    pytest.importorskip(package)
+    with pytest.raises(PhononError, match="jump by"):
+        validate_quasi_harmonic(
+            atoms,
+            calculator=name,
+            model=tiny_model,
+            supercell_length=8.0,
+            strains=np.linspace(-0.03, 0.03, 7),
+        )
+
+
 def test_arguments_out_of_range(tiny_model):
     with pytest.raises(ArgumentError, match="strains"):
         validate_quasi_harmonic(bulk("Cu"), calculator="emt", model=tiny_model, strains=[0.0, 0.01])
