@@ -18,13 +18,14 @@ from sklearn.utils import InputTags, Tags, TransformerTags
 from tqdm.auto import tqdm
 
 from cloud_model.crystal.batches import crystal_list
+from cloud_model.crystal.files import is_scope_string
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel
 from cloud_model.network.ensemble import Pooling
 from cloud_model.parallel import number_of_processes
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.properties.catalogue import THERMODYNAMICS
-from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.scope.string import Scope
 from cloud_model.stability.distances import stability
 
 CRYSTALS_PER_BATCH = 1024

@@ -106,14 +106,14 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
 
 def unread(arguments: Iterable[str]) -> Iterator[Source | File]:
     """What arguments name, without reading files of crystals."""
-    from cloud_model.crystal.files import read_bytes, split_selection
+    from cloud_model.crystal.files import is_scope_string, read_bytes, split_selection
     from cloud_model.errors import CrystalError
 
     for argument in arguments:
         if argument == "-":
             yield from _standard_input()
             continue
-        if "|" in argument and not os.path.lexists(argument):
+        if is_scope_string(argument) and not os.path.lexists(argument):
             yield Source(argument, argument)
             continue
         name, selection = split_selection(argument)
@@ -161,11 +161,11 @@ def _paths(argument: str) -> list[Path]:
 
 def _standard_input() -> Iterator[Source]:
     """SCOPE strings, one a line, or the crystals of one file."""
-    from cloud_model.crystal.files import MAX_BYTES, read_crystals
+    from cloud_model.crystal.files import MAX_BYTES, is_scope_string, read_crystals
 
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
     beginning = content[:CHUNK].decode(errors="replace").partition("\n")[0]
-    if beginning.count("|") == 2:
+    if is_scope_string(beginning):
         yield from _lines("stdin", content.decode(errors="replace"))
     else:
         yield from starmap(Source, read_crystals(content, "stdin"))

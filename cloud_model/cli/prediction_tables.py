@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cloud_model.crystal.files import is_scope_string
 from cloud_model.display.numbers import uncertain
 from cloud_model.properties.catalogue import THERMODYNAMICS
 from cloud_model.scope.explanation import space_group_symbol
@@ -91,7 +92,9 @@ def _label(row: Row) -> str:
 def _identity(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Columns that say what was read."""
     return {
-        "crystal": ["SCOPE string" if "|" in row["input"] else Path(row["input"]).name for row in rows],
+        "crystal": [
+            "SCOPE string" if is_scope_string(row["input"]) else Path(row["input"]).name for row in rows
+        ],
         "formula": [row["formula"] or "disordered" for row in rows],
         "group": [space_group_symbol(row["space_group"]) if row["space_group"] else "" for row in rows],
         "atoms": ["" if row["n_atoms"] is None else str(row["n_atoms"]) for row in rows],

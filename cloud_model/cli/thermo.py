@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,9 @@ def thermo(
     if fit:
         _print_fit(loaded, sources[0], fit, float(grid.max()), pressure, output_format)
         return
-    frame = loaded.thermodynamics(sources[0].crystal, grid, pressure).to_frame()
-    curve = loaded.thermodynamics(sources[0].crystal, np.linspace(0, max(grid.max(), 1), _POINTS), pressure)
+    found = loaded.thermodynamics(sources[0].crystal, grid, pressure)
+    frame = found.to_frame()
+    curve = replace(found, temperatures=np.linspace(0, max(grid.max(), 1), _POINTS))
     if plot:
         _save(curve, plot, sources[0].name)
     if output_format == "json":
@@ -140,7 +142,7 @@ def _print_fit(
         raise scope
     if highest < ROOM + 100:
         raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
-    curve = model.thermodynamics(source.crystal, np.linspace(ROOM, highest, _POINTS), pressure)
+    curve = model.thermodynamics(scope, np.linspace(ROOM, highest, _POINTS), pressure)
     found = fit_heat_capacity(curve, form, sum(parse_formula(scope.formula).values()))
     record = {
         "input": source.name,

@@ -284,7 +284,7 @@ def _only_of(document: dict[str, Any]) -> Crystal:
 
 def all_crystals(crystals: Any) -> Any:
     """The crystals of a file or a text as a Series, called ``file@index``, if it holds several; else what is given."""
-    if not is_source(crystals) or (isinstance(crystals, str) and crystals.count("|") == 2):
+    if not is_source(crystals) or is_scope_string(crystals):
         return crystals
     found = list(read_crystals(crystals))
     if len(found) < 2:
@@ -363,6 +363,11 @@ def _check_bytes(content: bytes, label: str) -> None:
         )
     if content.startswith(tuple(_COMPRESSED)):
         raise CrystalError(label, "it is compressed, twice or with an unusual name", "Decompress it.")
+
+
+def is_scope_string(crystal: Any) -> bool:
+    """Whether this is a SCOPE string, rather than the name or the text of a file."""
+    return isinstance(crystal, str) and crystal.count("|") == 2 and "\n" not in crystal.strip()
 
 
 def is_text(source: Any) -> bool:

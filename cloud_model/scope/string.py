@@ -18,7 +18,7 @@ from typing import Any
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ELEMENT_RANK
-from cloud_model.crystal.files import to_crystal
+from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.crystal.formula import reduced_formula
 from cloud_model.errors import ScopeError
 from cloud_model.scope import DEFAULT_SYMPREC
@@ -270,11 +270,6 @@ class Scope:
 
     def __hash__(self) -> int:
         return hash(str(self))
-
-
-def is_scope_string(crystal: Any) -> bool:
-    """Whether this is a SCOPE string, rather than the name or the text of a file."""
-    return isinstance(crystal, str) and crystal.count("|") == 2 and "\n" not in crystal.strip()
 
 
 def scope_or_crystal(crystal: Any, dialect: Dialect) -> Scope | Crystal:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import to_crystal
+from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.display.html import render
 from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style, svg
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.thermodynamics import Thermodynamics
-from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.calculators import named_calculator
 from cloud_plugins.phonopy.cells import formula, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import to_crystal
+from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.conditions import checked_temperatures
-from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.cells import composition, formula
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges

@@ -99,15 +99,12 @@ def choose_transform(labels: Array) -> Transform:
 
     Skewness is the third standardised moment; labels whose skewness is below one are left as they are.
     """
+    from scipy.stats import skew
+
     known = labels[~np.isnan(labels)]
-    if known.min() <= 0 or abs(_skewness(known)) < 1:
+    if known.min() <= 0 or np.ptp(known) == 0 or abs(skew(known)) < 1:
         return "identity"
-    return "log10" if abs(_skewness(np.log10(known))) < abs(_skewness(known)) else "identity"
-
-
-def _skewness(values: Array) -> float:
-    deviation = values.std()
-    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
+    return "log10" if abs(skew(np.log10(known))) < abs(skew(known)) else "identity"
 
 
 def finetune_ensemble(

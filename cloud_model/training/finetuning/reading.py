@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.crystal.files import is_text, open_crystals
+from cloud_model.crystal.files import is_scope_string, is_text, open_crystals
 from cloud_model.errors import CloudError, CloudWarning, DataError, warn_user
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.description import Dialect
-from cloud_model.scope.string import Scope, is_scope_string
+from cloud_model.scope.string import Scope
 from cloud_model.untrusted_json import parse_json
 
 if TYPE_CHECKING:
