@@ -37,6 +37,7 @@ ROWS = {
     "precision": "network.lower_precision",
     "featurizers": "hosts.featurizers",
     "repeated": "hosts.repeated",
+    "default model": "hosts.default_model",
     "calculator": "hosts.calculator",
     "predict": "startup.cold_predict",
     "import": "startup.imports",
