@@ -10,6 +10,26 @@ import warnings
 from collections.abc import Mapping
 
 _OURS = ("cloud_model", "cloud_plugins")
+_VERBS = {
+    *(
+        "are",
+        "begins",
+        "cannot",
+        "could",
+        "did",
+        "do",
+        "does",
+        "ended",
+        "ends",
+        "failed",
+        "gives",
+        "had",
+        "has",
+        "have",
+    ),
+    *("hold", "holds", "is", "knows", "lacks", "marks", "mix", "needs", "was", "were"),
+}
+"""First words of reasons that go on with the subject; any other reason is a sentence of its own."""
 
 
 class CloudError(Exception):
@@ -20,7 +40,7 @@ class CloudError(Exception):
     subject : str
         The input at fault, in the user's terms: a file name, a row, a property name.
     reason : str
-        Why it cannot be used.
+        Why it cannot be used; a verb such as "is" at its beginning goes on with the subject.
     remedy : str
         What the user can do about it.
 
@@ -38,7 +58,8 @@ class CloudError(Exception):
     def __str__(self) -> str:
         if not self.reason:
             return self.subject
-        return f"{self.subject}: {self.reason.rstrip('.')}. {self.remedy}"
+        joint = " " if self.reason.partition(" ")[0] in _VERBS else ": "
+        return f"{self.subject}{joint}{self.reason.rstrip('.')}. {self.remedy}"
 
 
 class CrystalError(CloudError, ValueError):

@@ -73,7 +73,7 @@ def _full_disk():
 def test_a_file_that_does_not_fit(tmp_path):
     old = tmp_path / "old"
     old.write_text("old")
-    with pytest.raises(OutputError, match=r"old: cannot be written: .*size"):
+    with pytest.raises(OutputError, match=r"old cannot be written: .*size"):
         write_atomically(old, bytes(2000))
     assert old.read_text() == "old"
     assert names(tmp_path) == {"old"}

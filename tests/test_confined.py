@@ -74,7 +74,7 @@ def importable(monkeypatch):
 def test_results_errors_and_warnings_are_those_of_the_function():
     assert confined(double, 21) == 42
     assert list(confined_iterator(count, 1000)) == list(range(1000))
-    with pytest.raises(CrystalError, match=r"x\.cif: is bad\. Mend it\."):
+    with pytest.raises(CrystalError, match=r"x\.cif is bad\. Mend it\."):
         confined(fail, "x.cif")
     with pytest.warns(CloudWarning, match="look") as caught:
         first = confined(warn)

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 @click.command()
 @options.inputs
 @options.properties
-@click.option("--all", "show_all", is_flag=True, help="All properties, also of several crystals.")
+@click.option(
+    "--all",
+    "show_all",
+    is_flag=True,
+    help="Show all properties, also of several crystals, and per mole of cells.",
+)
 @options.temperatures
 @click.option(
     "--order",
@@ -52,11 +57,10 @@ def predict(
 ) -> int:
     """Predict properties of crystals.
 
-    Each comes with its standard error, which counts against the theory that the property was calculated with, not
-    against experiment. Of several crystals a table shows the common properties; --property and --all show others.
-    JSON, a list of objects, and CSV hold all properties and what was read of each.
+    Standard errors are relative to the theory that a property was learned from, not to experiment. For several
+    crystals the table shows the common properties; --property and --all show others. JSON and CSV hold all.
 
-    Thermodynamic properties are those at 300 K, or at each --temperature: lists of values in JSON, a row for each
+    Thermodynamic properties are those at 300 K, or at each --temperature: lists of values in JSON, one row for each
     temperature in CSV and tables.
 
     \b
@@ -201,6 +205,8 @@ def _print_tables(
         shown = names
         if common and len(group) > 1:
             shown = [name for name in COMMON if name in names] or names
+        elif common:
+            shown = [name for name in names if model.properties[name].basis != "cell"]
         properties = {name: model.properties[name] for name in shown}
         if len(group) == 1:
             print_crystal(screen, group[0], properties)

@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 COMMON = ("formation_energy_per_atom", "band_gap", "bulk_modulus", "heat_capacity_per_atom")
 """Properties that are shown of several crystals."""
 
-NOTE = "±: one standard error, against the theory named, not against experiment."
+NOTE = "±: one standard error, relative to the theory named, not to experiment."
 RATIO_NOTE = "value/measured: median ratio to experiment over well-known crystals."
 
-_NAMES = ("crystal", "formula", "group", "unit", "theory")  # columns that hold no numbers
-_FILE_WIDTH = 10  # of names of files where space is scarce
+_NAMES = (
+    "crystal",
+    "formula",
+    "group",
+    "unit",
+    "theory",
+    "decomposes\ninto",
+    "known as",
+)  # columns that hold no numbers
+_RATIO = "value/\nmeasured"
+FILE_WIDTH = 10  # of names of files where space is scarce
 
 
 def print_crystal(screen: Console, rows: Sequence[Row], properties: Mapping[str, PropertyInfo]) -> None:
@@ -44,15 +53,16 @@ def print_crystal(screen: Console, rows: Sequence[Row], properties: Mapping[str,
     properties : mapping of str to PropertyInfo
         What is shown.
     """
-    screen.print(_label(rows[0]), soft_wrap=True)
+    screen.print(label(rows[0]), soft_wrap=True)
     screen.print()
     compared = any(info.experiment_ratio for info in properties.values())
     if constant := [name for name in properties if name not in THERMODYNAMICS]:
-        screen.print(_properties_down(rows[0], constant, properties))
+        screen.print(_properties_down(screen, rows[0], constant, properties))
     if thermal := [name for name in properties if name in THERMODYNAMICS]:
         screen.print()
         if len(rows) == 1:
-            screen.print(_properties_down(rows[0], thermal, properties, f"at {rows[0]['temperature']:g} K"))
+            heading = f"at {rows[0]['temperature']:g} K"
+            screen.print(_properties_down(screen, rows[0], thermal, properties, heading))
         else:
             _print_across(
                 screen, rows, thermal, properties, {"K": [f"{row['temperature']:g}" for row in rows]}
@@ -80,7 +90,8 @@ def print_crystals(screen: Console, rows: Sequence[Row], properties: Mapping[str
     screen.print(f"\n{NOTE}")
 
 
-def _label(row: Row) -> str:
+def label(row: Row) -> str:
+    """What was read of a crystal, in one line."""
     if row["formula"] is None:
         cells = len(row["ordered_cells"])
         return f"{row['input']}: disordered, mean of {cells} ordered cell{'s' * (cells != 1)}"
@@ -102,19 +113,27 @@ def _identity(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def _properties_down(
-    row: Row, names: Sequence[str], properties: Mapping[str, PropertyInfo], heading: str = ""
+    screen: Console,
+    row: Row,
+    names: Sequence[str],
+    properties: Mapping[str, PropertyInfo],
+    heading: str = "",
 ) -> Table:
-    """Table of the properties of one crystal."""
+    """Table of the properties of one crystal, without the ratios to experiment where there is no room for them."""
     ratios = [properties[name].experiment_ratio for name in names]
     columns = {
         heading or "property": list(names),
         "unit": [properties[name].unit for name in names],
         "value": [_cell(row, name, properties[name]) for name in names],
         "theory": [properties[name].theory for name in names],
-        "value/measured": [f"{ratio:.2f}" if ratio else "" for ratio in ratios],
+        _RATIO: [f"{ratio:.2f}" if ratio else "" for ratio in ratios],
     }
     shown = {title: cells for title, cells in columns.items() if any(cells)}
-    return _table(shown, {title: max(map(len, [title, *cells])) for title, cells in shown.items()})
+    widths = {title: max(map(len, [*title.split("\n"), *cells])) for title, cells in shown.items()}
+    gap = 2
+    if sum(widths.values()) + gap * len(widths) > screen.width:
+        shown.pop(_RATIO, None)
+    return table_of(shown, widths, gap)
 
 
 def _print_across(
@@ -137,11 +156,11 @@ def _print_across(
     gap = 2
     if sum(first.values()) + sum(widths.values()) + gap * (len(first) + len(widths)) > screen.width:
         gap = 1
-        first |= {"crystal": min(first["crystal"], _FILE_WIDTH)} if "crystal" in first else {}
+        first |= {"crystal": min(first["crystal"], FILE_WIDTH)} if "crystal" in first else {}
     available = screen.width - sum(first.values()) - gap * len(first)
     for block in _blocks(widths, available, gap):
         table = {**identity, **{heading: columns[heading] for heading in block}}
-        screen.print(_table(table, first | {heading: widths[heading] for heading in block}, gap))
+        screen.print(table_of(table, first | {heading: widths[heading] for heading in block}, gap))
 
 
 def _blocks(widths: Mapping[str, int], available: int, gap: int) -> Iterator[list[str]]:
@@ -160,7 +179,7 @@ def _heading(name: str, info: PropertyInfo, temperature: str) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _table(columns: Mapping[str, Sequence[str]], widths: Mapping[str, int], gap: int = 2) -> Table:
+def table_of(columns: Mapping[str, Sequence[str]], widths: Mapping[str, int], gap: int = 2) -> Table:
     """Table of texts, names to the left, numbers to the right."""
     between = gap - 1  # the box itself has one
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, between, 0, 0))

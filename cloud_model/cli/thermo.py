@@ -89,8 +89,10 @@ def thermo(
     elif output_format == "csv":
         print_csv(frame.to_dict("records"))
     else:
-        _print_table(frame, sources[0].name)
-        if not plot:
+        _print_table(frame, _label(loaded, sources[0]))
+        if plot:
+            click.echo(f"Wrote {plot}")
+        else:
             _draw(curve)
 
 
@@ -103,7 +105,15 @@ def _warn_of_imaginary_modes(model: CloudModel, source: Source) -> None:
             click.echo(f"{source.name}: {warning}", err=True)
 
 
-def _print_table(frame: pd.DataFrame, name: str) -> None:
+def _label(model: CloudModel, source: Source) -> str:
+    from cloud_model.cli.prediction_tables import label
+
+    scope = model.scopes([source.crystal])[0]
+    read = {name: getattr(scope, name) for name in ("formula", "space_group", "n_atoms")}
+    return label({"input": source.name, **read})
+
+
+def _print_table(frame: pd.DataFrame, title: str) -> None:
     columns = {
         "heat_capacity_per_atom": "Cv, harmonic\nJ/(mol-atom K)",
         "isobaric_heat_capacity_per_atom": "Cp\nJ/(mol-atom K)",
@@ -120,7 +130,7 @@ def _print_table(frame: pd.DataFrame, name: str) -> None:
     }
     if "enthalpy_per_atom" not in frame:
         columns = harmonic
-    table = new_table("K", *columns.values(), title=name)
+    table = new_table("K", *columns.values(), title=title)
     for row in frame.to_dict("records"):
         table.add_row(
             f"{row['temperature']:g}", *(uncertain(row[name], row[f"{name}_std"]) for name in columns)

@@ -24,7 +24,7 @@ def uncertain(value: float, error: float, positive: bool = False) -> str:
         return UNKNOWN
     digits = 1 if error >= abs(value) else 2
     if not 1e-3 <= max(abs(value), error) < 1e6:
-        return f"{ufloat(value, error):.{digits}uP}"
+        return f"{ufloat(value, error):.{digits}ueP}"
     decimals = digits - 1 - floor(log10(error))
     number, bar = (f"{round(part, decimals):.{max(decimals, 0)}f}" for part in (value, error))
     return f"{number}±{bar}"

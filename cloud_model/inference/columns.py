@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,12 @@ def property_names(config: CheckpointConfig, properties: str | Sequence[str] | N
         raise ArgumentError(f"properties {properties!r}", "are not names", "Give a list of names.")
     for name in names:
         if name not in known:
+            close = get_close_matches(name.lower().replace(" ", "_"), known, cutoff=0.5)
+            meant = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise PropertyError(
                 f"property {name!r}",
                 f"is unknown to {config.name!r}",
-                f"It has: {', '.join(known) or 'none'}.",
+                f"{meant}It has: {', '.join(known) or 'none'}.",
             )
     return list(names)
 

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_PHASES = "decomposes\ninto"
+_HULL_COLUMNS = (
+    "crystal",
+    "formula",
+    "group",
+    "above hull\neV/atom",
+    "95% interval",
+    "stable",
+    _PHASES,
+    "known as",
+)
+
 _file = click.Path(dir_okay=False, path_type=Path)
 _folder = click.Path(file_okay=False, path_type=Path)
 
@@ -241,24 +253,34 @@ def mixture(decomposition: Mapping[str, float] | None) -> str:
 
 
 def _print_table(records: Iterator[Record]) -> None:
+    from cloud_model.cli.prediction_tables import FILE_WIDTH, table_of
+
     screen = console()
     half_widths = []
     for group in batched((record for record in records if not record["error"]), CHUNK):
-        table = new_table(
-            "crystal",
-            "formula",
-            "above the hull\neV/atom",
-            "95% interval",
-            "stable",
-            "falls apart into",
-            "known as",
+        half_widths += [_half_width(row) for row in group]
+        rows = [
+            (
+                row["input"],
+                row["formula"],
+                str(row["space_group"]),
+                *_cells(row),
+                row["known"] or "",
+            )
+            for row in group
+        ]
+        columns = dict(zip(_HULL_COLUMNS, zip(*rows, strict=True), strict=True))
+        widths = {
+            title: max(max(map(len, title.split("\n"))), *map(len, cells)) for title, cells in columns.items()
+        }
+        others = sum(width + 1 for title, width in widths.items() if title not in ("crystal", _PHASES))
+        widths["crystal"] = min(
+            widths["crystal"], max(FILE_WIDTH, screen.width - others - widths[_PHASES] - 2)
         )
-        for row in group:
-            half_widths.append(_half_width(row))
-            table.add_row(row["input"], row["formula"], *_cells(row), row["known"] or "")
-        screen.print(table)
+        widths[_PHASES] = max(9, min(widths[_PHASES], screen.width - others - widths["crystal"] - 2))
+        screen.print(table_of(columns, widths, gap=1))
     if half_widths:
-        screen.print(difference_that_counts(half_widths))
+        screen.print(f"\n{difference_that_counts(half_widths)}")
 
 
 def _print_candidates(records: Sequence[Record]) -> None:
@@ -269,7 +291,7 @@ def _print_candidates(records: Sequence[Record]) -> None:
         "above the hull\neV/atom",
         "95% interval",
         "stable",
-        "falls apart into",
+        "decomposes into",
         "known as",
         "prototype",
     )

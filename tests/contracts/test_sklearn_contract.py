@@ -196,7 +196,7 @@ def test_bagging_takes_frames_and_refuses_crystals_taken_apart(embedder):
 
 
 def test_copies_of_one_crystal_cannot_be_validated(regressor):
-    with pytest.raises(ArgumentError, match="6 crystals: holds only one crystal"):
+    with pytest.raises(ArgumentError, match="6 crystals holds only one crystal"):
         clone(regressor).fit([bulk("Cu")] * 6, np.arange(6.0))
 
 

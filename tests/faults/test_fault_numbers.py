@@ -108,11 +108,11 @@ def test_temperatures_that_the_command_line_refuses(command, value, tiny_checkpo
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda model: model.predict(salt(), "density"), PropertyError, "'density': is unknown"),
+        (lambda model: model.predict(salt(), "density"), PropertyError, "'density' is unknown"),
         (
             lambda model: model.predict(salt(), ["band_gap", "density"]),
             PropertyError,
-            "'density': is unknown",
+            "'density' is unknown",
         ),
         (lambda model: model.predict(salt(), 5), ArgumentError, "properties 5"),
         (lambda model: model.predict(salt(), [["band_gap"]]), ArgumentError, "are not names"),

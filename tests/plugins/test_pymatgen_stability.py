@@ -135,7 +135,7 @@ def corrected(name):
             corrected("MaterialsProject2020Compatibility") + corrected("MaterialsProjectCompatibility"),
             "mix the Materials Project's corrections",
         ),
-        ([ComputedEntry("SrO", -12.0), ComputedEntry("Sr", -1.5)], "O: has no entry of its own"),
+        ([ComputedEntry("SrO", -12.0), ComputedEntry("Sr", -1.5)], "O has no entry of its own"),
         ([], "hold no entries"),
     ],
 )

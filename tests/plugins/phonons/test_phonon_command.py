@@ -111,4 +111,4 @@ def test_wrong_usage(arguments, folder, monkeypatch):
 def test_missing_file_fails_by_name():
     done = run("missing.yaml")
     assert done.return_value == 1
-    assert "missing.yaml: does not exist" in done.stderr
+    assert "missing.yaml does not exist" in done.stderr
