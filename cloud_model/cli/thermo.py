@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 _TEMPERATURES = tuple(range(0, 1001, 50))
 _POINTS = 201  # of a curve
+_ISOBARIC = {
+    "heat_capacity_per_atom": "Cv, harmonic\nJ/\n(mol-atom K)",
+    "isobaric_heat_capacity_per_atom": "Cp\nJ/\n(mol-atom K)",
+    "isobaric_entropy_per_atom": "entropy\nJ/\n(mol-atom K)",
+    "enthalpy_per_atom": "enthalpy\nJ/mol-atom",
+    "gibbs_energy_per_atom": "Gibbs energy\nJ/mol-atom",
+    "thermal_expansion": "expansion\n10^-6/K",
+}
+_HARMONIC = {
+    "heat_capacity_per_atom": "heat capacity\nJ/(mol-atom K)",
+    "vibrational_internal_energy_per_atom": "internal energy\nJ/mol-atom",
+    "vibrational_entropy_per_atom": "entropy\nJ/(mol-atom K)",
+    "vibrational_free_energy_per_atom": "free energy\nJ/mol-atom",
+}
+"""Column -> heading of the table."""
 
 
 @click.command()
@@ -114,28 +129,19 @@ def _label(model: CloudModel, source: Source) -> str:
 
 
 def _print_table(frame: pd.DataFrame, title: str) -> None:
-    columns = {
-        "heat_capacity_per_atom": "Cv, harmonic\nJ/(mol-atom K)",
-        "isobaric_heat_capacity_per_atom": "Cp\nJ/(mol-atom K)",
-        "isobaric_entropy_per_atom": "entropy\nJ/(mol-atom K)",
-        "enthalpy_per_atom": "enthalpy\nJ/mol-atom",
-        "gibbs_energy_per_atom": "Gibbs energy\nJ/mol-atom",
-        "thermal_expansion": "expansion\n1/K",
-    }
-    harmonic = {
-        "heat_capacity_per_atom": "heat capacity\nJ/(mol-atom K)",
-        "vibrational_internal_energy_per_atom": "internal energy\nJ/mol-atom",
-        "vibrational_entropy_per_atom": "entropy\nJ/(mol-atom K)",
-        "vibrational_free_energy_per_atom": "free energy\nJ/mol-atom",
-    }
-    if "enthalpy_per_atom" not in frame:
-        columns = harmonic
-    table = new_table("K", *columns.values(), title=title)
-    for row in frame.to_dict("records"):
-        table.add_row(
-            f"{row['temperature']:g}", *(uncertain(row[name], row[f"{name}_std"]) for name in columns)
-        )
-    console().print(table)
+    from cloud_model.cli.prediction_tables import table_of
+
+    headings = _ISOBARIC if "enthalpy_per_atom" in frame else _HARMONIC
+    rows = frame.to_dict("records")
+    columns = {"K": [f"{row['temperature']:g}" for row in rows]}
+    for name, heading in headings.items():
+        factor = 1e6 if name == "thermal_expansion" else 1.0
+        columns[heading] = [uncertain(factor * row[name], factor * row[f"{name}_std"]) for row in rows]
+    widths = {head: max(map(len, [*head.split("\n"), *cells])) for head, cells in columns.items()}
+    screen = console()
+    screen.print(title, soft_wrap=True)
+    screen.print()
+    screen.print(table_of(columns, widths, gap=1))
 
 
 def _print_fit(
