@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cloud_model.network.precision import kernel_rows
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
@@ -75,10 +77,10 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, shape: torch.Size, mask: Tensor | None) -> Tensor:
         """Hidden states to hidden states; the mask broadcasts to (batch, heads, length, length)."""
         query, key, value = (
-            projection(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            projection(hidden)[: shape.numel()].view(*shape, self.heads, -1).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
         dropout = self.dropout if self.training else 0.0
@@ -89,7 +91,7 @@ class SelfAttention(nn.Module):
                 )
         else:
             attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
-        return attended.transpose(1, 2).flatten(2)
+        return _pad(attended.transpose(1, 2).flatten(2).flatten(0, 1), len(hidden))
 
 
 class ResidualOutput(nn.Module):
@@ -107,7 +109,11 @@ class ResidualOutput(nn.Module):
 
 
 class Layer(nn.Module):
-    """One transformer layer, normalised after each residual sum as in BERT."""
+    """One transformer layer, normalised after each residual sum as in BERT.
+
+    Its hidden states are those of all tokens of a batch of a shape (batch, length), one after the other, and rows of
+    no token behind them.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -117,9 +123,9 @@ class Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(config.hidden_size, config.intermediate_size)})
         self.output = ResidualOutput(config.intermediate_size, config)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, shape: torch.Size, mask: Tensor | None) -> Tensor:
         """Hidden states to hidden states."""
-        hidden = self.attention["output"](self.attention["self"](hidden, mask), hidden)
+        hidden = self.attention["output"](self.attention["self"](hidden, shape, mask), hidden)
         return self.output(functional.gelu(self.intermediate["dense"](hidden)), hidden)
 
 
@@ -158,11 +164,12 @@ class Encoder(nn.Module):
         Tensor
             Shape (batch, length, hidden_size).
         """
-        hidden = self.embeddings(ids, types)
+        hidden = self.embeddings(ids, types).flatten(0, 1)
+        hidden = _pad(hidden, kernel_rows(len(hidden), hidden.device))
         attention_mask = None if mask is None else mask[:, None, None, :]
         for layer in cast(nn.ModuleList, self.encoder["layer"]):
-            hidden = layer(hidden, attention_mask)
-        return hidden
+            hidden = layer(hidden, ids.shape, attention_mask)
+        return hidden[: ids.numel()].unflatten(0, ids.shape)
 
 
 class MaskedLanguageHead(nn.Module):
@@ -185,6 +192,12 @@ class MaskedLanguageHead(nn.Module):
         """Logits over the vocabulary, shape (..., vocab_size), from hidden states of shape (..., hidden_size)."""
         hidden = self.LayerNorm(functional.gelu(self.dense(hidden)))
         return functional.linear(hidden, word_embeddings, self.bias)
+
+
+def _pad(rows: Tensor, number: int) -> Tensor:
+    """Add rows of zeros up to a number of rows."""
+    missing = number - len(rows)
+    return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 def _initialise(module: nn.Module) -> None:

@@ -96,6 +96,18 @@ def kernels(precision: Precision, device: torch.device) -> AbstractContextManage
     return _without_onednn if precision == "float32" and device.type == "cpu" else nullcontext()
 
 
+def kernel_rows(rows: int, device: torch.device) -> int:
+    """Number of rows, at least so many, that a product of matrices should have.
+
+    In lower precision on a CPU oneDNN compiles, and keeps, a kernel of about a MiB for each number of rows, so that
+    there should be few: eight between a power of two and the next.
+    """
+    if device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return rows
+    step = 1 << max(0, (rows - 1).bit_length() - 4)
+    return -(-rows // step) * step
+
+
 def _switch_onednn(on: bool) -> None:
     mkldnn.enabled = on  # type: ignore[assignment]  # typed as the descriptor
 

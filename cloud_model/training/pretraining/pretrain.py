@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cloud_model.errors import ScopeError, VocabularyError
 from cloud_model.network.encoder import Encoder, EncoderConfig, MaskedLanguageHead
+from cloud_model.network.precision import kernel_rows
 from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens, TokenTable
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.loop import Schedule, Step, train
@@ -42,7 +43,10 @@ class MaskedLanguageModel(nn.Module):
         """Cross entropy of the chosen tokens, in nats, summed over them."""
         hidden = self.encoder(masked, batch.mask, batch.types)
         chosen = labels != IGNORED
-        logits = self.head(hidden[chosen], self.encoder.embeddings.word_embeddings.weight)
+        states = hidden[chosen]
+        number = len(states)
+        states = functional.pad(states, (0, 0, 0, kernel_rows(number, states.device) - number))
+        logits = self.head(states, self.encoder.embeddings.word_embeddings.weight)[:number]
         return functional.cross_entropy(logits.float(), labels[chosen], reduction="sum")
 
 
