@@ -9,7 +9,8 @@ from torch.backends import mkldnn
 
 from cloud_model import CloudModel
 from cloud_model.errors import ArgumentError
-from cloud_model.network import precision
+from cloud_model.network import encoder, precision
+from cloud_model.network.encoder import Encoder, EncoderConfig
 from cloud_model.network.precision import autocast, choose_precision, kernels, product_seconds
 
 CPU = torch.device("cpu")
@@ -78,3 +79,27 @@ def test_a_model_in_bfloat16_says_nearly_the_same(tiny_checkpoint, rock_salts):
     np.testing.assert_array_equal(
         CloudModel.from_pretrained(tiny_checkpoint).embed(rock_salts), embeddings[0]
     )
+
+
+def test_products_in_lower_precision_have_few_shapes():
+    assert precision.kernel_rows(4001, CPU) == 4001
+    with torch.autocast("cpu", torch.bfloat16):
+        assert precision.kernel_rows(0, CPU) == 0
+        rows = [precision.kernel_rows(number, CPU) for number in range(1, 4097)]
+    assert all(number <= padded <= 1.13 * number + 1 for number, padded in enumerate(rows, 1))
+    assert len(set(rows[2047:])) == 9
+
+
+def test_rows_of_no_token_do_not_change_hidden_states(monkeypatch):
+    torch.manual_seed(0)
+    network = Encoder(EncoderConfig(vocab_size=20, hidden_size=32, max_position_embeddings=32)).eval()
+    ids = torch.randint(20, (7, 19))
+    shapes = []
+    network.encoder["layer"][0].register_forward_pre_hook(lambda _, inputs: shapes.append(len(inputs[0])))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        padded = network(ids)
+        monkeypatch.setattr(encoder, "kernel_rows", lambda rows, _: rows)
+        plain = network(ids)
+    assert shapes == [144, 133]
+    assert padded.shape == plain.shape == (7, 19, 32)
+    torch.testing.assert_close(padded, plain, rtol=0.02, atol=0.02)
