@@ -1,12 +1,13 @@
 """Shards of crystals to shards of embeddings on a Dask cluster, and what that means for millions and billions.
 
-    python benchmarks/scale.py --data DIR
+    python -m benchmarks.scale --data DIR
 
 Each task reads a shard of crystals, embeds them and writes a shard of Parquet, so that neither crystals nor embeddings
 pass through the scheduler. The tasks go through joblib's Dask backend to a local cluster of two workers of one thread,
 and again one after the other in this process; the strings and the embeddings must be the same. The extrapolation takes
 the CPU time of each step as measured here, and the rate of the large encoder from ``results/speed.json``, which
-``benchmarks/speed`` writes. Writes ``results/scale.json`` and ``.md``.
+``benchmarks/speed`` writes. Each kind of machine has a record of its own in ``results/scale.json``, of which ``.md`` is
+made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import random
 import time
 import warnings
@@ -33,6 +33,7 @@ import torch
 from ase import Atoms
 from ase.geometry import cellpar_to_cell
 
+from benchmarks.speed.measure import kind_of_machine
 from cloud_model import CloudModel
 from cloud_model.display.tables import markdown_table
 from cloud_model.errors import CloudError
@@ -66,7 +67,7 @@ def main() -> None:
             "bytes_embedding": size([path.with_suffix(".serial") for path in shards]) / arguments.crystals,
         }
     result = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "cores": os.cpu_count(),
         "load_average": os.getloadavg()[0],
         "crystals": arguments.crystals,
         "wall_seconds": {"one process": alone, "two Dask workers": together},
@@ -75,8 +76,11 @@ def main() -> None:
         "per_crystal": rates,
         "large_encoder_ms": large_encoder(),
     }
-    (RESULTS / "scale.json").write_text(json.dumps(result, indent=1) + "\n")
-    (RESULTS / "scale.md").write_text(report(result))
+    path = RESULTS / "scale.json"
+    records = (json.loads(path.read_text()) if path.exists() else {}) | {kind_of_machine(): result}
+    path.write_text(json.dumps(records, indent=1) + "\n")
+    parts = (f"**{kind}**\n\n{report(each)}" for kind, each in records.items())
+    (RESULTS / "scale.md").write_text("\n".join(parts))
     print(report(result))
 
 
@@ -103,7 +107,7 @@ def embed_shard(source: Path, target: Path) -> dict[str, float]:
     clock.append(time.process_time())
     scopes = [scope for scope in model.scopes(crystals) if not isinstance(scope, CloudError)]
     clock.append(time.process_time())
-    vectors = model.embed(scopes, errors="nan")
+    vectors = model.embed(scopes, errors="nan", n_jobs=1)
     clock.append(time.process_time())
     flat = pa.array(vectors.astype(np.float16).ravel())
     embeddings = pa.FixedSizeListArray.from_arrays(flat, model.embedding_size)
@@ -156,7 +160,7 @@ def size(paths: list[Path], suffix: str | None = None) -> int:
 
 def large_encoder() -> float:
     """Milliseconds a crystal for the size of the published network."""
-    rows = json.loads((RESULTS / "speed.json").read_text())["embeddings"]["rows"]
+    rows = json.loads((RESULTS / "speed.json").read_text())[kind_of_machine()]["embeddings"]["rows"]
     line = next(row for row in rows if row["what"].endswith("768 x 12, random"))
     return 1e3 / line["details"]["per_second"]["ours"]
 
@@ -190,7 +194,7 @@ def report(result: dict[str, Any]) -> str:
     }
     lines = [
         f"{result['crystals']:,} crystals in shards of {SHARD}: {walls['one process']:.0f} s in one process, "
-        f"{walls['two Dask workers']:.0f} s on two Dask workers ({result['machine']['cores']} cores at a load of "
+        f"{walls['two Dask workers']:.0f} s on two Dask workers ({result['cores']} cores at a load of "
         f"{result['load_average']:.1f}). All strings are equal; the largest difference of an embedding is "
         f"{result['largest_difference']:.1g}.",
         "",

@@ -5,8 +5,8 @@
 
 Ways that are compared take turns in one process, or in processes that take turns; ratios are medians. Times are CPU
 times, so that other work on the machine counts little; two processes, and the loops of training, are timed by the clock
-on the wall. Torch has one thread. ``--only`` measures some rows anew and keeps the others. Writes
-``results/speed.json``, ``.md`` and ``.svg``.
+on the wall. Torch has one thread. ``--only`` measures some rows anew and keeps the others. Each
+kind of machine has a record of its own in ``results/speed.json``; ``.md`` and ``.svg`` are made of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 import warnings
 from importlib import import_module
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measure import kind_of_machine
 
 from cloud_model.display.tables import markdown_table
 from cloud_model.network.encoder import EncoderConfig
@@ -36,12 +36,14 @@ ROWS = {
     "embeddings": "network.embeddings",
     "precision": "network.lower_precision",
     "featurizers": "hosts.featurizers",
+    "frame": "hosts.frame",
     "repeated": "hosts.repeated",
     "default model": "hosts.default_model",
     "calculator": "hosts.calculator",
     "predict": "startup.cold_predict",
     "import": "startup.imports",
     "pretraining": "training.pretraining",
+    "finetuning": "training.finetuning",
     "streaming": "streaming.growth",
 }
 CHILDREN = {"predict_stream": "streaming.predict_stream", "make_batches": "training.make_batches"}
@@ -69,14 +71,19 @@ def main() -> None:
     for name in arguments.only or ROWS:
         conditions = machine()
         rows = function(ROWS[name])(arguments.data, arguments.crystals, arguments.rounds)
-        results = json.loads(path.read_text()) if path.exists() else {}
-        results[name] = {"conditions": conditions, "rows": rows}
+        records = json.loads(path.read_text()) if path.exists() else {}
+        results = records.get(kind_of_machine(), {}) | {name: {"conditions": conditions, "rows": rows}}
         print(table({name: results[name]}), flush=True)
-        ordered = {name: results[name] for name in ROWS if name in results}
-        path.write_text(json.dumps(ordered, indent=1) + "\n")
-    ordered = json.loads(path.read_text())
-    (RESULTS / "speed.md").write_text(f"{table(ordered)}\n\n{notes(ordered)}\n")
-    draw(ordered)
+        records[kind_of_machine()] = {name: results[name] for name in ROWS if name in results}
+        path.write_text(json.dumps(records, indent=1) + "\n")
+    write_report(json.loads(path.read_text()))
+
+
+def write_report(records: dict[str, Any]) -> None:
+    """A table for each kind of machine, and a figure of all."""
+    parts = (f"**{kind}**\n\n{table(results)}\n\n{notes(results)}\n" for kind, results in records.items())
+    (RESULTS / "speed.md").write_text("\n".join(parts))
+    draw(records)
 
 
 def function(path: str) -> Any:
@@ -86,13 +93,8 @@ def function(path: str) -> Any:
 
 
 def machine() -> dict[str, Any]:
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if "model name" in line
-    ]
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": kind_of_machine(),
         "cores": os.cpu_count(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "bfloat16_over_float32": speedup(),
@@ -153,36 +155,42 @@ def notes(results: dict[str, Any]) -> str:
                 f"without; finding the symmetry alone takes {times['symmetry']:.2f} ms."
             )
     conditions = [part["conditions"] for part in results.values()]
-    processors = sorted({f"{c['processor']} with {c['cores']} cores" for c in conditions})
     loads = [c["load_average"] for c in conditions]
     found.append(
-        f"- Measured on {', '.join(processors)}, one thread, at a load of {min(loads):.1f} to {max(loads):.1f}; "
-        "times are CPU times but for two processes and for training."
+        f"- {conditions[0]['cores']} cores, one thread, at a load of {min(loads):.1f} to {max(loads):.1f}; times are "
+        "CPU times but for two processes and for pretraining."
     )
     return "\n".join(found)
 
 
-def draw(results: dict[str, Any]) -> None:
-    """Each ratio over its target; a bar that passes 1 is met."""
+def draw(records: dict[str, Any]) -> None:
+    """Each ratio over its target; a mark beyond 1 is met."""
     from matplotlib.figure import Figure
 
-    from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR, style
+    from cloud_model.display.plots import style
 
-    rows = lines(results)[::-1]
-    margins = []
-    for line in rows:
-        sign, limit = line["target"].split()
-        margins.append(line["ratio"] / float(limit) if sign == ">=" else float(limit) / line["ratio"])
+    names = list(dict.fromkeys(line["what"] for results in records.values() for line in lines(results)))[::-1]
     with style():
-        figure = Figure(figsize=(7.2, 0.24 * len(rows) + 0.8), layout="constrained")
+        figure = Figure(figsize=(7.2, 0.24 * len(names) + 1.0), layout="constrained")
         axes = figure.subplots()
-        colours = [CLOUD_COLOUR if line["met"] else FLOOR_COLOUR for line in rows]
-        axes.barh([line["what"].replace("`", "") for line in rows], margins, color=colours)
+        for kind, results in records.items():
+            axes.plot(
+                [margin(line) for line in lines(results)],
+                [names.index(line["what"]) for line in lines(results)],
+                "o",
+                label=kind,
+            )
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_xscale("log")
         axes.set_xlabel("measured over target (target over measured where less is better)")
-        axes.tick_params(axis="y", labelsize=6)
+        axes.set_yticks(range(len(names)), [name.replace("`", "") for name in names], fontsize=6)
+        axes.legend(fontsize=6)
         figure.savefig(RESULTS / "speed.svg", metadata={"Date": None})
+
+
+def margin(line: dict[str, Any]) -> float:
+    sign, limit = line["target"].split()
+    return float(line["ratio"] / float(limit) if sign == ">=" else float(limit) / line["ratio"])
 
 
 if __name__ == "__main__":

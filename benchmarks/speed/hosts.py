@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from itertools import combinations
@@ -16,7 +17,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
-from crystals import sample, structures
+from crystals import sample, stream, structures
 from matminer.featurizers.base import BaseFeaturizer
 from measure import Row, in_turn, milliseconds, ratio, row
 from network import model, peak
@@ -36,6 +37,7 @@ def forget(model: CloudModel) -> CloudModel:
     """Give a model that has seen nothing."""
     FOUND.clear()
     model.checkpoint.tokenizer._encode.cache_clear()
+    model.checkpoint.cache.clear()
     return CloudModel(model.checkpoint)
 
 
@@ -133,6 +135,33 @@ def bound(frame: pd.DataFrame, shipped: CloudModel, stock: float) -> dict[str, f
         "ms_multiplications_at_peak": 1e3 * multiplications / len(frame),
         "bound": stock / (symmetry + multiplications),
     }
+
+
+def frame(data: Path, rows: int, rounds: int) -> list[Row]:
+    """SCOPE and network for a frame of different crystals, in one process and two."""
+    warnings.simplefilter("ignore", CloudWarning)
+    crystals = pd.Series(list(stream(data, 5 * rows)))
+    model = CloudModel.from_pretrained()
+    model.embed(crystals[:600], errors="nan", n_jobs=2)  # starts the processes
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    found = {}
+    for _ in range(rounds):
+        for n_jobs, times in seconds.items():
+            fresh = forget(model)
+            start = time.perf_counter()
+            found[n_jobs] = fresh.embed(crystals, errors="nan", n_jobs=n_jobs)
+            times.append(time.perf_counter() - start)
+    assert np.array_equal(found[1], found[2], equal_nan=True)
+    return [
+        row(
+            f"embeddings of a frame of {len(crystals):,} structures, 2 processes",
+            "1 process",
+            ">= 1.8",
+            median(a / b for a, b in zip(seconds[1], seconds[2], strict=True)),
+            clock="wall",
+            seconds=seconds,
+        )
+    ]
 
 
 def calculator(data: Path, rows: int, rounds: int) -> list[Row]:

@@ -1,7 +1,8 @@
-"""How times are taken and compared."""
+"""How times are taken and compared, and on which kind of machine."""
 
 from __future__ import annotations
 
+import platform
 import resource
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+"""Instructions that decide how fast matrices are multiplied, as Linux calls them."""
 
 PART = 250  # crystals after which the next way takes its turn
 
@@ -85,3 +89,13 @@ def row(what: str, against: str, target: str, value: float, **details: Any) -> R
         "met": met,
         "details": details,
     }
+
+
+def kind_of_machine() -> str:
+    """Processor, and which of the `FEATURES` it has."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = fields.get("flags", "").split()
+    known = [feature for feature in FEATURES if feature in flags]
+    return f"{fields.get('model name', platform.processor())} ({', '.join(known) or platform.machine()})"

@@ -1,4 +1,4 @@
-"""Pretraining beside a plain ``transformers`` loop, and its memory over the size of the corpus.
+"""Pretraining beside a plain ``transformers`` loop, its memory over the size of the corpus, and small fine-tunings.
 
 The plain loop is that of the published code: ``BertForMaskedLM`` with AdamW and the data collator of ``transformers``,
 batches of 64 strings padded to 64 tokens, float32. Both train the same architecture on the same strings, of at most 64
@@ -17,17 +17,22 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from measure import Row, Seconds, child, peak_memory, ratio, row
+from measure import Row, Seconds, child, in_turn, peak_memory, ratio, row
 
 from cloud_model import Scope
+from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.precision import Choice, choose_precision
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
+from cloud_model.properties.catalogue import PropertyInfo
+from cloud_model.training.finetuning.ensemble import EnsembleSettings, finetune_ensemble
+from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.loop import METRICS, Schedule
 from cloud_model.training.pretraining.masking import Masking
 from cloud_model.training.pretraining.pretrain import _Pretraining, pretrain
@@ -36,6 +41,7 @@ from cloud_model.training.pretraining.strings import ParquetCorpus
 LENGTH = 64
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:94]), LENGTH)
 STRINGS = 50_000
+EPOCHS = 15  # of fine-tuning
 SHARD = 8192
 
 
@@ -84,6 +90,56 @@ def pretraining(data: Path, rows: int, rounds: int) -> list[Row]:
             memory[1_000_000] / memory[100_000],
             mib=memory,
         ),
+    ]
+
+
+def finetuning(data: Path, rows: int, rounds: int) -> list[Row]:
+    """240 rows, 15 epochs and the default members, in the precision that is chosen."""
+    base = load_checkpoint()
+    table = pd.read_csv(data / "dielectric_train.csv.gz", keep_default_na=False).sample(240, random_state=0)
+    texts = (
+        str(Scope.from_orbits(int(n), orbits)) for n, orbits in zip(table.spg, table.orbits, strict=True)
+    )
+    tokens = [base.tokenizer.encode(text) for text in texts]
+    labels = LabelledTokens(tokens, Labels.of_scalars(table[["n"]].to_numpy(float)))
+    info = PropertyInfo(unit="", basis="crystal", description="", training_set="")
+    folds = np.array_split(np.random.default_rng(0).permutation(len(tokens)), EnsembleSettings.folds)
+    settings = EnsembleSettings(epochs=EPOCHS)
+    precision = choose_precision("auto", base.config.encoder.hidden_size, torch.device("cpu"))
+    weights = [m.weight for m in base.members[0].encoder.modules() if isinstance(m, torch.nn.Linear)]
+    count = settings.members * EPOCHS * sum(len(row.ids) for row in tokens) * (1 - 1 / settings.folds)
+    batch = settings.tokens_per_batch
+    dtype = getattr(torch, precision)
+    operands = [
+        tuple(
+            torch.randn(shape).to(dtype) for shape in ((batch, inputs), (outputs, inputs), (batch, outputs))
+        )
+        for outputs, inputs in (weight.shape for weight in weights)
+    ]
+
+    def whole() -> None:
+        with TemporaryDirectory() as folder:
+            arguments = labels, {"n": info}, {"n": "log10"}, folds, settings, Path(folder)
+            finetune_ensemble(base, "benchmark", *arguments)
+
+    @torch.inference_mode()
+    def bare() -> None:
+        for _ in range(round(count / batch)):
+            for states, matrix, gradient in operands:
+                torch.nn.functional.linear(states, matrix)
+                gradient @ matrix
+                gradient.mT @ states
+
+    seconds = in_turn({"whole": whole, "bare": bare}, rounds)
+    return [
+        row(
+            f"fine-tuning, {len(tokens)} rows, {EPOCHS} epochs, {settings.members} networks",
+            "bare forward and backward matrix products of its tokens",
+            "<= 3",
+            ratio(seconds, "whole", "bare"),
+            seconds={name: median(values) for name, values in seconds.items()},
+            precision=precision,
+        )
     ]
 
 
