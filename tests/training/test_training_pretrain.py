@@ -101,7 +101,7 @@ def test_an_interrupted_run_leaves_a_usable_checkpoint(config, monkeypatch):
 
     monkeypatch.setattr(pretrain._Pretraining, "loss", interrupted)
     stopped = CliRunner().invoke(cloud, ["pretrain", "--config", str(config)])
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == 130
     output = config.parent / "tiny"
     assert np.isfinite(CloudModel.from_pretrained(output).embed(TEXTS[:3])).all()
     assert "not finished" in (output / "README.md").read_text()
