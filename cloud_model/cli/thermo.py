@@ -90,7 +90,7 @@ def thermo(
         raise click.UsageError(f"{crystal!r} is several crystals; give one, such as {sources[0].name}")
     grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
-    _warn_of_imaginary_modes(loaded, sources[0])
+    _warn(loaded, sources[0])
     if fit:
         _print_fit(loaded, sources[0], fit, float(grid.max()), pressure, output_format)
         return
@@ -111,13 +111,21 @@ def thermo(
             _draw(curve)
 
 
-def _warn_of_imaginary_modes(model: CloudModel, source: Source) -> None:
-    from cloud_model.properties.catalogue import imaginary_modes_warning
+def _warn(model: CloudModel, source: Source) -> None:
+    """Say on standard error what the thermodynamics of this crystal lack."""
+    from cloud_model.crystal.formula import parse_formula
+    from cloud_model.errors import CloudError
+    from cloud_model.properties.catalogue import imaginary_modes_warning, magnetism_warning
 
+    scope = model.scopes([source.crystal])[0]
+    if isinstance(scope, CloudError):
+        raise scope
+    warnings = [magnetism_warning(parse_formula(scope.formula))]
     if "dynamic_stability" in model.properties:
         probability = model.predict(source.crystal, "dynamic_stability").dynamic_stability.item()
-        if warning := imaginary_modes_warning(probability):
-            click.echo(f"{source.name}: {warning}", err=True)
+        warnings.append(imaginary_modes_warning(probability))
+    for warning in filter(None, warnings):
+        click.echo(f"{source.name}: {warning}", err=True)
 
 
 def _label(model: CloudModel, source: Source) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -253,6 +254,33 @@ ISOBARIC: dict[str, PropertyInfo] = {
 
 THERMODYNAMICS = HARMONIC | ISOBARIC
 """Properties that depend on the temperature."""
+
+
+MAGNETIC = {"Cr", "Mn", "Fe", "Co", "Ni"} | {
+    "Ce",
+    "Pr",
+    "Nd",
+    "Sm",
+    "Eu",
+    "Gd",
+    "Tb",
+    "Dy",
+    "Ho",
+    "Er",
+    "Tm",
+    "Yb",
+}
+"""Elements whose atoms often keep a moment in crystals."""
+
+
+def magnetism_warning(elements: Collection[str]) -> str | None:
+    """What to say beside the thermodynamics of a crystal of these elements, if it is likely magnetic."""
+    if not (found := sorted(MAGNETIC.intersection(elements))):
+        return None
+    return (
+        f"{', '.join(found)} may be magnetic. The entropy of spins, up to R ln(2S + 1) an ion, and the peak of the "
+        "heat capacity where they order are in no term of their own."
+    )
 
 
 def imaginary_modes_warning(dynamic_stability: float) -> str | None:

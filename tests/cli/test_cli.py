@@ -16,6 +16,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
+from ase.build import bulk
 from click.testing import CliRunner, Result
 
 from cloud_model import Scope
@@ -292,6 +293,13 @@ def test_thermodynamics_of_a_crystal_that_is_likely_unstable_warns(
     result = run("thermo", NACL, "-T", 300, "--model", tiny_checkpoint, "--format", "csv")
     assert ("imaginary phonon modes" in result.stderr) is warned
     assert "imaginary" not in result.stdout
+
+
+@pytest.mark.parametrize(("atoms", "warned"), [(bulk("NiO", "rocksalt", a=4.18), True), (bulk("Cu"), False)])
+def test_thermodynamics_of_magnetic_crystals_warns(tiny_checkpoint, tmp_path, atoms, warned):
+    atoms.write(tmp_path / "crystal.cif")
+    result = run("thermo", tmp_path / "crystal.cif", "-T", 300, "--model", tiny_checkpoint, "--format", "csv")
+    assert ("Ni may be magnetic" in result.stderr) is warned
 
 
 def test_thermodynamics_as_data(tiny_checkpoint, tiny_model):
