@@ -247,9 +247,9 @@ def test_heads_alone_are_trained_on_states_that_are_computed_once(base, tmp_path
     passes = []
     hidden_states = Predictor.hidden_states
 
-    def counted(self, batch):
+    def counted(self, batch, *precision):
         passes.extend(map(tuple, batch.ids.tolist()))
-        return hidden_states(self, batch)
+        return hidden_states(self, batch, *precision)
 
     monkeypatch.setattr(Predictor, "hidden_states", counted)
     torch.manual_seed(0)
