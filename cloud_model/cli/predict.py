@@ -148,7 +148,9 @@ def _records(
             if error:
                 report.failed(source, error)
             elif rows[0].get("out_of_domain"):
-                report.say(f"{source.name}: out of the domain of training, so not to be trusted")
+                report.say(
+                    f"{source.name}: unlike the training crystals (out of domain), so do not trust its predictions"
+                )
             yield {"input": source.name, **read, **_over_temperature(temperatures, rows)}
 
 

@@ -40,9 +40,9 @@ _folder = click.Path(file_okay=False, path_type=Path)
 _references = click.option(
     "--references",
     type=_file,
-    help="CSV of phases (formula, formation_energy_per_atom) to compare with; else those that ship.",
+    help="CSV of phases (formula, formation_energy_per_atom) to compare with; default: the bundled ones.",
 )
-_join = click.option("--join", is_flag=True, help="Compare with those of --references and those that ship.")
+_join = click.option("--join", is_flag=True, help="Compare with those of --references and the bundled ones.")
 _temperature = click.option(
     "-T", "--temperature", type=float, help="Add the vibrations of all phases at this temperature, K."
 )
@@ -67,10 +67,10 @@ def hull(
     model: str | None,
     output_format: str,
 ) -> int:
-    """Tell whether crystals are stable against the known phases of their elements.
+    """Estimate whether crystals are stable against the known phases of their elements.
 
-    The energy above the hull is that of the crystal less that of the mixture of phases it would fall apart into;
-    negative means stable against all of them. A known phase is compared with all phases but itself.
+    The energy above the hull is that of the crystal minus that of the mixture of phases it would decompose into; if
+    negative, the crystal is stable. A known phase is compared with all phases but itself.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def hull(
 
 
 @click.command()
-@click.option("--elements", required=True, help="Of every candidate, such as Li,Mn,O.")
+@click.option("--elements", required=True, help="Elements of every candidate, such as Li,Mn,O.")
 @_references
 @_join
 @_temperature
@@ -115,7 +115,7 @@ def hull(
     help="Only formulas that oxidation states balance. Default: for nitrides, oxides, sulfides, selenides, halides.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many to print.")
-@click.option("-o", "--output", type=_folder, help="Folder for all candidates; a run that was ended goes on.")
+@click.option("-o", "--output", type=_folder, help="Folder for all candidates; an interrupted run resumes.")
 @click.option(
     "--structures",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -141,10 +141,10 @@ def screen(
     output_format: str,
     **settings: Any,
 ) -> None:
-    """Rank what some elements could form, by the probability that it is stable.
+    """Rank the crystals that elements could form by their probability of being stable.
 
-    The known prototypes are decorated with the elements, every candidate with all of them, and compared with the known
-    phases. No structure is needed or relaxed.
+    The elements are placed on the known prototypes, every candidate with all of them, and the candidates are compared
+    with the known phases. No structure is needed or relaxed.
 
     \b
     Examples:
@@ -220,7 +220,10 @@ def _records(
                 report.failed(source, row["error"])
                 row = {name: None if value is not value else value for name, value in row.items()}
             elif row.get("out_of_domain") is True:
-                click.echo(f"{source.name}: out of the domain of training, so not to be trusted", err=True)
+                click.echo(
+                    f"{source.name}: unlike the training crystals (out of domain), so do not trust its predictions",
+                    err=True,
+                )
             yield {"input": source.name, "temperature": temperature, **row}
 
 
