@@ -264,7 +264,7 @@ def _print_table(records: Iterator[Record]) -> None:
         half_widths += [_half_width(row) for row in group]
         rows = [
             (
-                row["input"],
+                "SCOPE string" if "|" in row["input"] else Path(row["input"]).name,
                 row["formula"],
                 str(row["space_group"]),
                 *_cells(row),
