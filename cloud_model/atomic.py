@@ -150,7 +150,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _os_error(error: Exception) -> OSError | None:
-    """What the operating system said to a library that passes it on in words."""
+    """Error of the operating system that a library passed on as text."""
     found = _OS_ERROR.search(str(error))
     return OSError(int(found[1]), first_line(error)) if found else None
 

@@ -151,5 +151,5 @@ def warn_user(message: str) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of another library says, in one line of at most 120 characters; its name if it says nothing."""
+    """Message of another library's error, in one line of at most 120 characters; its class name if it has none."""
     return (str(error).splitlines() or [""])[0][:120] or type(error).__name__

@@ -62,9 +62,9 @@ class CloudModel:
     checkpoint : Checkpoint
         Its configuration, vocabulary and networks, which nobody may change: models share them.
     name : str
-        Of the checkpoint.
+        Name of the checkpoint.
     dialect : {'reference', 'canonical', 'sites'}
-        Of the SCOPE strings that it reads.
+        Dialect of the SCOPE strings that it reads.
     symprec : float
         Tolerance of its symmetry search, Angstrom.
 

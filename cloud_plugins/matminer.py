@@ -59,7 +59,7 @@ class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has 
 
     @property
     def _jobs(self) -> int | None:
-        """What `set_n_jobs` was told; unlike ``n_jobs``, None if nothing."""
+        """Argument of `set_n_jobs`; unlike ``n_jobs``, None if it was not called."""
         return getattr(self, "_n_jobs", None)
 
     def featurize(self, crystal: Any) -> list[float]:

@@ -186,9 +186,9 @@ class CloudRegressor(_FineTunedRegressor):
     head_only : bool
         Leave the encoder as it is, and train the head.
     epochs : int
-        Most passes over the training crystals.
+        Maximum number of passes over the training crystals.
     learning_rate : float
-        Of the head, at its peak.
+        Peak learning rate of the head.
     validation_fraction : float
         Share of the crystals that is held out to stop training and to calibrate standard errors.
     random_state : int, RandomState or None

@@ -68,7 +68,7 @@ class Checkpoint:
         card : str
             The model card, Markdown.
         dtype : torch.dtype
-            Of the stored weights.
+            Data type of the stored weights.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, apart from its weights and its vocabulary."""
+"""Configuration of a checkpoint: everything but its weights and its vocabulary."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CheckpointConfig:
     Attributes
     ----------
     name : str
-        Of the checkpoint.
+        Name of the checkpoint.
     dialect : {'reference', 'canonical', 'sites'}
-        Of the SCOPE strings that it was trained on; it reads no other.
+        Dialect of the SCOPE strings that it was trained on; it reads no other.
     symprec : float
         Tolerance of the symmetry search, Angstrom.
     encoder : EncoderConfig

@@ -95,7 +95,7 @@ def cloud() -> None:
     """Predict properties of crystals with the language model CLOUD.
 
     A crystal is a file (CIF, POSCAR, extxyz, ...), a folder or pattern of them, a SCOPE string, or - for stdin.
-    Of a file of several crystals, file@3 and file@1:5 choose.
+    For a file that holds several crystals, file@3 and file@1:5 select among them.
 
     \b
     Examples:

@@ -53,7 +53,7 @@ def info(output_format: str) -> None:
 
 
 def _hardware() -> dict[str, str]:
-    """What training and inference make of the machine."""
+    """Devices and precision that training and inference use on this machine."""
     import torch
 
     from cloud_model.network.encoder import EncoderConfig

@@ -105,7 +105,7 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
 
 
 def unread(arguments: Iterable[str]) -> Iterator[Source | File]:
-    """What arguments name, without reading files of crystals."""
+    """Resolve the arguments, without reading files of crystals."""
     from cloud_model.crystal.files import is_scope_string, read_bytes, split_selection
     from cloud_model.errors import CrystalError
 

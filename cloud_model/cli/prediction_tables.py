@@ -91,7 +91,7 @@ def print_crystals(screen: Console, rows: Sequence[Row], properties: Mapping[str
 
 
 def label(row: Row) -> str:
-    """What was read of a crystal, in one line."""
+    """Description of the crystal that was read, in one line."""
     if row["formula"] is None:
         cells = len(row["ordered_cells"])
         return f"{row['input']}: disordered, mean of {cells} ordered cell{'s' * (cells != 1)}"

@@ -113,9 +113,9 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
     inputs : sequence of str
         Arguments of the command.
     suffix : str
-        Of the files.
+        Suffix of the files.
     work : partial
-        Of a function of a module; its arguments tell these results from others.
+        Partial application of a module's function; its arguments distinguish these results from others.
 
     Returns
     -------

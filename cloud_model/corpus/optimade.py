@@ -30,7 +30,7 @@ def optimade_records(base_url: str, place: str = "") -> Iterator[tuple[str, Crys
     Parameters
     ----------
     base_url : str
-        Of the provider, without the version; a query ``?filter=...`` in OPTIMADE's language may follow.
+        Base URL of the provider, without the version; a query ``?filter=...`` in OPTIMADE's language may follow.
     place : str
         Where to go on: third item of what was yielded last.
 

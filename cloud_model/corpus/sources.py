@@ -46,7 +46,7 @@ class Record(NamedTuple):
     id : str
         Its name there.
     crystal : Any
-        What `cloud_model.scope.string.scopes` takes, or the error that came of reading it.
+        Input of `cloud_model.scope.batches.scopes`, or the error raised when it was read.
     after : str
         The place in the source after it.
     """

@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
     Attributes
     ----------
     name : str
-        Of their setting; empty if they are listed, or none are stated.
+        Name of their setting; empty if they are listed, or none are stated.
     operations : Operations
     """
 

@@ -68,7 +68,7 @@ def closest_contact(
     heights, directions : sequence of 3 float, sequence of 3 vectors
         Distances between opposite faces of the cell in Angstrom, and unit vectors along them.
     share : float
-        Of the sum of the radii up to which they are looked for.
+        Atoms are searched for up to this share of the sum of their radii.
 
     Returns
     -------

@@ -171,7 +171,7 @@ class CrystalFile:
             yield next(item for item in readings if item[0] == index)
 
     def _readings(self) -> Iterator[Reading | CloudError]:
-        """What reads each crystal; an error in place of the rest where the file cannot be taken apart."""
+        """Reader of each crystal; an error in place of the rest where the file cannot be divided further."""
         try:
             readings = self.form.read(self.content, self.label)
             if ends_inside_number(self.content):
@@ -217,7 +217,7 @@ def open_crystals(source: Any, label: str = "", selection: Selection = None, nam
     selection : int or slice, optional
         Which crystals of a file; as its name says if left out.
     name : str
-        Of the file that a text comes from, which tells its format; nothing is opened by it.
+        Name of the file that a text comes from, which tells its format; no file of that name is opened.
 
     Raises
     ------

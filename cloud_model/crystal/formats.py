@@ -122,7 +122,7 @@ def find_format(name: str, content: bytes, label: str) -> Format:
     Parameters
     ----------
     name : str
-        Of the file, without the suffix of a compression; empty for a text.
+        Name of the file, without the suffix of a compression; empty for a text.
     content : bytes
     label : str
         What to call it in errors.

@@ -52,9 +52,9 @@ def shared_sites(
     Returns
     -------
     rows : array of int (m,)
-        Of atoms at one place that are partly there the first; all others.
+        Rows of the sites: of partial atoms at one place only the first, and every other atom.
     shares : list of list
-        Of these.
+        Occupants of these sites.
     """
     full = [abs(sum(amount for _, amount in site) - 1) <= TOLERANCE for site in shares]
     kept = {row: shares[row] for row in np.flatnonzero(full).tolist()}

@@ -138,7 +138,7 @@ def _rounded(shares: dict[int, float]) -> list[tuple[int, float]]:
 
 
 def _contents(options: Iterable[tuple[_Option | None, float]], places: int) -> list[_Option | None]:
-    """What fills so many places, by largest remainders; the rest is empty."""
+    """Occupants of so many places, by largest remainders; the rest are empty."""
     amounts = dict(options)
     amounts[None] = max(0.0, 1 - sum(amounts.values()))
     counts = {option: int(amount * places + 1e-6) for option, amount in amounts.items()}

@@ -40,7 +40,7 @@ class Setting(NamedTuple):
     Attributes
     ----------
     number : int
-        Of the space group.
+        Number of the space group.
     symbol : str
         Hermann-Mauguin symbol with all axes, as 'P 1 21/c 1'.
     full : str

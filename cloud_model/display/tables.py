@@ -11,7 +11,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, number
     Parameters
     ----------
     head : sequence of str
-        Of the columns.
+        Headings of the columns.
     rows : iterable of sequence of str
         Their cells.
     numbers : bool

@@ -1,4 +1,4 @@
-"""What the networks of a checkpoint say of crystals, computed once for each distinct one."""
+"""Outputs of the networks of a checkpoint, computed once for each distinct crystal."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def read_and_run(
     ReadBatch
         The crystals.
     tensors or None
-        Of all good crystals, in order; None if there is none.
+        Results for all good crystals, in order; None if there is none.
     """
     jobs = number_of_processes(n_jobs)
     items = crystal_list(crystals) if jobs > 1 and is_collection(crystals) else []

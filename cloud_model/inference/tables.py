@@ -60,7 +60,7 @@ def to_frame(
     temperatures : sequence of float, optional
         K. Left out, there is one table, and no level of the index for the temperature.
     index : Index, optional
-        Of the crystals.
+        Index of the crystals.
     """
     import pandas as pd
 

@@ -47,7 +47,7 @@ def layer_pool(words: Tensor, hidden: Tensor, batch: TokenBatch) -> Tensor:
 
 
 def property_features(hidden: Tensor, batch: TokenBatch) -> Tensor:
-    """What the heads see: both means, side by side, shape (batch, 2 * hidden_size)."""
+    """Input of the heads: both means, side by side, shape (batch, 2 * hidden_size)."""
     return torch.cat([mean_pool(hidden, batch), atom_pool(hidden, batch)], dim=-1)
 
 

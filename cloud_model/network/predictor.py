@@ -27,7 +27,7 @@ from cloud_model.physics.mixture import Spectra
 
 
 class Output(NamedTuple):
-    """What the heads say of a batch; None where the network has no such head."""
+    """Outputs of the heads for a batch; None where the network has no such head."""
 
     scalars: Prediction | None
     spectra: Spectra | None
@@ -100,7 +100,7 @@ class Predictor(nn.Module):
             return self.encoder(batch.ids, batch.mask, batch.types)
 
     def word_states(self, batch: TokenBatch) -> Tensor:
-        """What enters the first layer, of the shape of the hidden states."""
+        """Input of the first layer, of the shape of the hidden states."""
         return self.encoder.embeddings(batch.ids, batch.types)
 
     def forward(self, batch: TokenBatch, precision: Precision = "float32") -> Output:
@@ -109,7 +109,7 @@ class Predictor(nn.Module):
         return self.heads(features) if self.training else padded_rows(self.heads, features)
 
     def heads(self, features: Tensor) -> Output:
-        """What the heads say of crystals whose features have shape (batch, 2 * hidden_size)."""
+        """Outputs of the heads for crystals whose features have shape (batch, 2 * hidden_size)."""
         _, atoms = features.chunk(2, dim=-1)
         return _outputs(self, features)._replace(
             expansion=self.expansion(features) if self.expansion else None,

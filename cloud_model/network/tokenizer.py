@@ -85,7 +85,7 @@ class TokenTable:
     Attributes
     ----------
     ids, types, shares : ndarray
-        Of all tokens, as in `Tokens`.
+        Values for all tokens, as in `Tokens`.
     starts : ndarray of int, shape (n + 1,)
         Where each string begins, and where the last one ends.
     """

@@ -40,11 +40,11 @@ class HeatCapacityFit:
     form : {'shomate', 'nasa9'}
         Which polynomial.
     coefficients : dict of str to float
-        By their names in the tables.
+        Coefficients by their names in the tables.
     lowest, highest : float
         Temperatures between which it holds, K.
     largest_deviation : float
-        Of the heat capacity from the curve, J/(mol K).
+        Largest deviation of the heat capacity from the curve, J/(mol K).
     atoms : int
         In a formula unit.
     """

@@ -26,7 +26,7 @@ _STEP = 1e-3  # of the logarithm of a parameter, for the derivatives behind an e
 
 
 class UncertainExpansion(NamedTuple):
-    """What F(V, T) has beyond the spectra of each crystal of a batch, in the order of the fields of `Expansion`.
+    """Parameters of F(V, T) besides the spectra, for a batch of crystals, in the order of the fields of `Expansion`.
 
     Attributes
     ----------
@@ -49,9 +49,9 @@ class IsobaricCrystals:
     Parameters
     ----------
     spectra : Spectra
-        Of a batch.
+        Spectra of a batch of crystals.
     expansion : UncertainExpansion
-        Of the same batch.
+        Expansion of the same crystals.
     T : Tensor
         Temperatures, K, shape (nT,).
     pressure : float

@@ -25,7 +25,7 @@ from cloud_model.physics.debye import DebyeSolid, R
 DebyeFunction = Literal["heat_capacity", "internal_energy", "entropy", "free_energy"]
 
 FLOOR = 0.02 / (3 * R)
-"""Share of the modes that is not vouched for: 0.02 J/(mol-atom K) of the heat capacity."""
+"""Share of the modes whose frequencies are uncertain: 0.02 J/(mol-atom K) of the heat capacity."""
 
 _SOFTEST = 15.0  # K, Debye temperature of modes of the lowest frequencies
 
@@ -79,7 +79,7 @@ class DebyeMixture:
     Parameters
     ----------
     spectra : Spectra
-        Of one crystal, whose arrays have no axis ``batch``, or of a batch.
+        Spectra of one crystal, whose arrays have no axis ``batch``, or of a batch.
     T : Tensor or float
         Temperature, K, not negative: a number, or of shape (nT,) or (batch, nT).
     """

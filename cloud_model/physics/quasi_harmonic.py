@@ -47,7 +47,7 @@ _STEPS = 60  # of the search for the volume, which ends in ten
 
 
 class Expansion(NamedTuple):
-    """What F(V, T) has beyond the spectra; tensors of one shape, positive.
+    """Parameters of F(V, T) besides the spectra; positive tensors of one shape.
 
     Attributes
     ----------

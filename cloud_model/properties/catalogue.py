@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class PropertyInfo:
-    """What is known of a predicted property.
+    """Metadata of a predicted property.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class ScalarTarget:
     calibration : float
         Factor on predicted errors that makes 68% of validation crystals fall within one of them.
     growth : float
-        By how much the logarithm of that factor grows with the distance from the training crystals, in units of the
+        Increase of the logarithm of that factor with the distance from the training crystals, in units of the
         distance that is the end of the domain.
     """
 

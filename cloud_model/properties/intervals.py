@@ -35,7 +35,7 @@ def interval_factors(ratios: Array, share: float = 1.0) -> dict[str, float]:
         Absolute residuals over their standard errors, of crystals not trained on; NaN where there is no label. For a
         bound of its own, residuals with the sign that is positive beyond it.
     share : float
-        Of the labels that the interval misses, how many may lie beyond this bound.
+        Share of the labels outside of the interval that may lie beyond this bound.
 
     Returns
     -------

@@ -27,7 +27,7 @@ def relabellings(number: int, letters: frozenset[str]) -> tuple[dict[str, str], 
     Parameters
     ----------
     number : int
-        Of the space group.
+        Number of the space group.
     letters : frozenset of str
         The distinct letters that occur in the crystal.
     """
@@ -69,7 +69,7 @@ def canonical_orbits(number: int, orbits: Iterable[tuple[str, str]]) -> list[tup
     Parameters
     ----------
     number : int
-        Of the space group.
+        Number of the space group.
     orbits : iterable of (str, str)
         Wyckoff letter and element of each orbit.
     """

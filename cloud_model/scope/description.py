@@ -30,7 +30,7 @@ Found = tuple[Crystal, Symmetry]
 
 
 class Description(NamedTuple):
-    """What a `cloud_model.Scope` holds, attribute by attribute."""
+    """Attributes of a `cloud_model.Scope`."""
 
     space_group: int
     wyckoff: tuple[str, ...]

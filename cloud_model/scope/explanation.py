@@ -1,4 +1,4 @@
-"""What the tokens of a SCOPE string mean."""
+"""Meaning of the tokens of a SCOPE string."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Explanation(NamedTuple):
     Attributes
     ----------
     part : {'generators', 'positions', 'composition'}
-        Of the string.
+        Part of the string.
     tokens : str
         As they stand in the string.
     meaning : str

@@ -61,7 +61,7 @@ class Scope:
     n_atoms : int or None
         Number of atoms in the cell that it was made from, if any.
     volume_per_atom : float or None
-        Of that cell, in cubic Angstrom.
+        Volume per atom of that cell, in cubic Angstrom.
     label : str
         What to call that crystal, such as the name of its file.
 

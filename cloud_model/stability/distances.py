@@ -223,7 +223,7 @@ def _probability_below(above: float, error: float, shape: Mapping[str, float]) -
 
 
 def _others(hull: Hull, composition: dict[str, float], known: int | None) -> Decomposition:
-    """What a crystal falls apart into; the only phase of an element into itself."""
+    """Decomposition products of a crystal; the only phase of an element has itself."""
     others = hull.decompose(composition, without=known)
     return hull.decompose(composition) if np.isnan(others.energy) else others
 

@@ -20,7 +20,7 @@ class Decomposition(NamedTuple):
     Attributes
     ----------
     energy : float
-        Of the hull, eV/atom; NaN if no mixture has this composition.
+        Energy of the hull, eV/atom; NaN if no mixture has this composition.
     rows : ndarray of int
         Phases of the mixture.
     shares : ndarray of float

@@ -66,7 +66,7 @@ def baseline_predictions(
     test : sequence of Scope
         Crystals to predict.
     seed : int
-        Of the trees.
+        Random seed of the trees.
 
     Returns
     -------

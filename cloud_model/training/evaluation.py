@@ -149,7 +149,7 @@ def evaluate(
     folds : int
         Folds of the baselines.
     seed : int
-        Of the folds.
+        Random seed of the folds.
 
     Raises
     ------

@@ -51,19 +51,19 @@ class Schedule:
     epochs : int
         Passes over the data.
     learning_rate : float
-        Of AdamW, at its peak.
+        Peak learning rate of AdamW.
     warmup : float
         Share of the training over which the learning rate rises from zero.
     weight_decay : float
-        Of AdamW, on matrices; vectors and embeddings are not decayed.
+        Weight decay of AdamW on matrices; vectors and embeddings are not decayed.
     gradient_norm : float
         Gradients are clipped to this norm.
     precision : {'auto', 'float32', 'bfloat16'}
-        Of matrix products; weights and everything else stay float32. ``auto`` is the faster of both where it runs,
+        Precision of matrix products; weights and everything else stay float32. ``auto`` is the faster of both,
         and for a run that resumes the one that it began with. ``accelerate launch --mixed_precision`` has
         precedence.
     seed : int
-        Of initialisation, order, masking and dropout.
+        Random seed of initialisation, order, masking and dropout.
     """
 
     epochs: int
@@ -97,7 +97,7 @@ class Step(NamedTuple):
 
 
 class Task(Protocol):
-    """What is to be learned, from which data."""
+    """A task to be learned, and its data."""
 
     @property
     def rows(self) -> int:
@@ -115,7 +115,7 @@ class Task(Protocol):
         """Batches of an epoch from a place on, the same at every call."""
 
     def loss(self, model: nn.Module, batch: Any, part: slice) -> tuple[Tensor, int]:
-        """What some rows of a batch add to its loss, and the number of their tokens."""
+        """Contribution of some rows of a batch to its loss, and the number of their tokens."""
 
     def validate(self, model: nn.Module) -> Metrics:
         """Metrics after an epoch, such as ``validation_error``; may be empty."""
@@ -187,7 +187,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 class _Agreed(NamedTuple):
-    """What all processes do after a step."""
+    """Action of all processes after a step."""
 
     stop: bool
     save: bool

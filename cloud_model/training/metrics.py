@@ -16,7 +16,7 @@ LEGEND = (
     "labels within 1 and 1.96 predicted standard errors, ideally 68% and 95%. dummy: always the mean of the training "
     "labels, so its MAE:MAD is about 1."
 )
-"""What the columns of `score_table` mean."""
+"""Meaning of the columns of `score_table`."""
 
 
 def scores(label: Array, value: Array, error: Array | None = None) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Analysis:
     Attributes
     ----------
     name : str
-        Of the file.
+        Name of the file.
     crystal : Crystal
     scope : Scope
         In the dialect of the model.
@@ -112,7 +112,7 @@ def analyse(content: bytes, name: str, model: CloudModel, index: int = 0) -> Ana
     ----------
     content : bytes
     name : str
-        Of the file, as its user calls it. Only its last part counts, and it becomes no path.
+        Name of the file, as its user calls it. Only its last part counts, and it becomes no path.
     model : CloudModel
     index : int
         Which crystal of the file.

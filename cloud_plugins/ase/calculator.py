@@ -270,7 +270,7 @@ class CloudCalculator(Calculator):
         atoms : Atoms
             The cell.
         potential_energy : float
-            Of the cell, eV, from which its energies count.
+            Energy of the cell, eV, from which its energies count.
         formula_units : int, optional
             In the cell; without it, energies are per cell.
         """

@@ -58,7 +58,7 @@ class QuasiHarmonicReference:
     gibbs_energy : ndarray
         From the enthalpy at 0 K without pressure, J/mol-atom.
     thermal_expansion : ndarray
-        Of the volume, 1/K.
+        Coefficient of volume expansion, 1/K.
     bulk_modulus : ndarray
         Isothermal, GPa.
     volume : ndarray

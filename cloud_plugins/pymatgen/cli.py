@@ -323,7 +323,7 @@ def _cells(row: Record) -> tuple[str, ...]:
 
 
 def difference_that_counts(half_widths: Sequence[float]) -> str:
-    """What two distances must differ by, in words, if their errors are independent."""
+    """Difference of two distances that is significant if their errors are independent, in words."""
     smallest = 2**0.5 * median(half_widths)
     return f"Two crystals that differ by less than {smallest:.2f} eV/atom cannot be ranked (95%)."
 

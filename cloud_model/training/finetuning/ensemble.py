@@ -41,26 +41,26 @@ class EnsembleSettings:
     folds : int
         Folds of the formulas; one in so many crystals validates a member.
     epochs : int
-        Most passes over the training crystals.
+        Maximum number of passes over the training crystals.
     patience : int
         Epochs without a lower validation error after which a member is done.
     learning_rate : float
-        Of the heads.
+        Peak learning rate of the heads.
     encoder_rate : float
         Learning rate of the encoder's last layer over that of the heads; 0 trains the heads alone, which takes
         seconds.
     layer_decay : float
         Learning rate of each layer of the encoder over that of the next.
     dropout : float
-        Of the encoder's hidden states.
+        Dropout rate of the encoder's hidden states.
     tokens_per_batch : int
         Upper bound of rows times longest row of a batch.
     spectra : int
         Debye spectra of each member, if the labels have heat capacities.
     precision : {'auto', 'float32', 'bfloat16'}
-        Of matrix products, as in `Schedule`.
+        Precision of matrix products, as in `Schedule`.
     seed : int
-        Of the first member; the next ones count on.
+        Random seed of the first member; those of the others follow it.
     """
 
     members: int = 3
@@ -79,7 +79,7 @@ class EnsembleSettings:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What members say of crystals that they were not trained on, in physical units.
+    """Predictions of the members for crystals that they were not trained on, in physical units.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def finetune_ensemble(
     base : Checkpoint
         Gives dialect, vocabulary and encoders.
     name : str
-        Of the new checkpoint.
+        Name of the new checkpoint.
     crystals : LabelledTokens
         Encoded by the tokenizer of `base`; scalars in the order of `properties`. Heat capacities make a
         thermodynamics head.

@@ -33,7 +33,7 @@ class Labels(Generic[T]):
     internal_energies : ndarray or Tensor, shape (n, nT), optional
         J/mol-atom, zero-point energy included; of crystals that have a heat capacity.
     weights : ndarray or Tensor, shape (n,), optional
-        Of each crystal in the loss; one if left out.
+        Weight of each crystal in the loss; one if left out.
     """
 
     scalars: T

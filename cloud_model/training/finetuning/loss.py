@@ -24,9 +24,9 @@ class MultiTaskLoss(nn.Module):
     Parameters
     ----------
     weights : Tensor
-        Of the scalar properties, shape (number of scalar properties,).
+        Weights of the scalar properties, shape (number of scalar properties,).
     heat_capacity_weight : float
-        Of the heat capacity curve of a crystal.
+        Weight of the heat capacity curve of a crystal.
     probabilities : Tensor
         Which scalar properties are probabilities; their loss is the cross entropy.
     """

@@ -211,7 +211,7 @@ class _HeadTuning(_Finetuning):
 
 
 def _features(predictor: Predictor, tokens: Sequence[Tokens]) -> Tensor:
-    """What the heads see of each crystal; each distinct one goes through the encoder once."""
+    """Input of the heads for each crystal; each distinct one goes through the encoder once."""
     place = {distinct: i for i, distinct in enumerate(dict.fromkeys(tokens))}
     encoder = predictor.eval()
     distinct = run_batched(lambda batch: property_features(encoder.hidden_states(batch), batch), list(place))

@@ -136,7 +136,7 @@ def describe(
 
 
 def _crystal(cell: Any, folder: Path, label: str) -> Any:
-    """What `scopes` takes, from a cell; an error where there is nothing to take."""
+    """Input of `scopes` from a cell of the table; an error if the cell holds none."""
     if not isinstance(cell, str) or is_scope_string(cell):
         return cell
     if not is_text(cell):
