@@ -40,6 +40,7 @@ STRAINS = tuple(np.linspace(-0.04, 0.08, 7).round(3).tolist())
 _STEP = 10.0  # K between the temperatures of the fit
 _MARGIN = 3  # temperatures that phonopy's numerical derivatives lose at the end
 _FEWEST = 5  # volumes that an equation of state takes
+_EXTRAPOLATED = 0.1  # of the range of the volumes, by which an equation of state may be trusted beyond them
 _ROUGHEST = 0.05  # deviation of free energies from a cubic, as a share of the range of the static energies
 
 
@@ -454,7 +455,8 @@ def _fit(
     }
     found = {name: np.asarray(values, dtype=float)[:count] for name, values in curves.items()}
     bad = ~np.all([np.isfinite(values) for values in found.values()], axis=0)
-    bad |= (found["volume"] < volumes.min()) | (found["volume"] > volumes.max())
+    beyond = _EXTRAPOLATED * np.ptp(volumes)
+    bad |= (found["volume"] < volumes.min() - beyond) | (found["volume"] > volumes.max() + beyond)
     if bad.any():
         first = temperatures[bad.argmax()]
         raise PhononError(
