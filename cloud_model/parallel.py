@@ -50,6 +50,19 @@ def number_of_processes(n_jobs: int | None) -> int:
     return int(effective_n_jobs(n_jobs))
 
 
+def results_of(
+    tasks: Iterable[Any], n_jobs: int | None = None, ordered: bool = True, **options: Any
+) -> Iterator[Any]:
+    """Results of tasks of joblib, as they come where its backend can give them so (that of Ray cannot)."""
+    from joblib import Parallel
+    from joblib.parallel import get_active_backend
+
+    backend, _ = get_active_backend()
+    kind = "generator" if ordered else "generator_unordered"
+    parallel = Parallel(n_jobs, return_as=kind if backend.supports_return_generator else "list", **options)
+    return iter(parallel(tasks))
+
+
 def in_processes(
     work: Work[Shared, Result], shared: Shared, portions: Iterable[Sequence[Any]], n_jobs: int | None
 ) -> Iterator[Result]:
@@ -72,14 +85,14 @@ def in_processes(
         If a process dies.
     """
     import numpy as np
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     pickled = pickle.dumps(shared)
     digest = hashlib.blake2b(pickled).digest()
     array = np.frombuffer(pickled, np.uint8)  # which joblib maps into the memory of all processes
     tasks = (delayed(_work)(work, digest, array, pickle.dumps(portion)) for portion in portions)
     try:
-        for result, messages in Parallel(n_jobs, return_as="generator")(tasks):
+        for result, messages in results_of(tasks, n_jobs):
             for message in messages:
                 warn_user(message)
             yield result

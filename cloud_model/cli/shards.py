@@ -18,6 +18,7 @@ import click
 from cloud_model.atomic import write_atomically
 from cloud_model.cli.inputs import CHUNK, File, Report, Source, batched, read, unread
 from cloud_model.errors import ArgumentError, DataError
+from cloud_model.parallel import results_of
 
 Backend = Literal["loky", "dask", "ray"]
 Work = Callable[[Iterator[list[Source]], Path, Report], None]
@@ -172,16 +173,15 @@ def _parallel(
         jobs = -1
     elif sharding.backend == "ray":
         try:
+            from ray.exceptions import RayError
             from ray.util.joblib import register_ray
         except ImportError:
             raise _missing("ray", "ray") from None
+        lost += (RayError,)
         register_ray()
     stack.enter_context(joblib.parallel_config(backend=sharding.backend, n_jobs=jobs))
 
-    def run(tasks: Iterator[Any]) -> Iterator[Report]:
-        return iter(joblib.Parallel(batch_size=1, return_as="generator_unordered")(tasks))
-
-    return run, lost
+    return partial(results_of, ordered=False, batch_size=1), lost
 
 
 def _tasks(sharding: Sharding, inputs: Sequence[str], suffix: str, work: Work) -> Iterator[Any]:

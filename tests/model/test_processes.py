@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from joblib._parallel_backends import ThreadingBackend
 from pymatgen.core import Lattice, Structure
 
 from cloud_model import CloudModel, parallel
@@ -78,3 +79,13 @@ def test_the_checkpoint_travels_once(tiny_model, monkeypatch):
     large = [size for size in loaded if size > 100_000]
     assert len(loaded) > 2
     assert 1 <= len(large) <= 2  # threads may meet
+
+
+def test_backends_that_give_results_at_the_end_only(tiny_model):
+    class Late(ThreadingBackend):
+        supports_return_generator = False
+
+    joblib.register_parallel_backend("late", Late)
+    with joblib.parallel_config("late", n_jobs=2):
+        late = tiny_model.embed(SALTS, "mean")
+    np.testing.assert_array_equal(late, tiny_model.embed(SALTS, "mean"))
