@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _OURS = ("cloud_model", "cloud_plugins")
 _VERBS = {
@@ -136,6 +136,18 @@ class BatchError(CloudError, ValueError):
 
     def __reduce__(self) -> tuple[type[BatchError], tuple[dict[int, CloudError], int]]:
         return type(self), (self.failures, self.total)
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise an `ArgumentError` unless an argument is one of its choices."""
+    if not (isinstance(value, str) and value in choices):
+        raise ArgumentError(f"{name} {shortly(value)}", "is unknown", f"Choose one of {', '.join(choices)}.")
+
+
+def shortly(value: object) -> str:
+    """A value as errors show it, in one line; an object by its type."""
+    plain = isinstance(value, str | int | float | bytes) or value is None
+    return f"{value!r:.40}" if plain else f"of type {type(value).__name__}"
 
 
 class CloudWarning(UserWarning):

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.loaded import load_checkpoint
-from cloud_model.crystal.batches import is_collection
+from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import all_crystals
-from cloud_model.errors import ArgumentError, CloudError, PropertyError
+from cloud_model.errors import ArgumentError, CloudError, PropertyError, shortly
 from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
@@ -153,6 +153,7 @@ class CloudModel:
 
     def embedding_width(self, pooling: Pooling) -> int:
         """Columns of `embed` for a way of pooling."""
+        check_pooling(pooling)
         parts = 3 if pooling == "layers" else 1
         return parts * self.checkpoint.config.encoder.hidden_size * len(self.checkpoint.members)
 
@@ -169,7 +170,7 @@ class CloudModel:
         crystals : sequence
             ASE Atoms, pymatgen Structures, paths, SCOPE strings; mixed if you like.
         """
-        return describe(self.checkpoint.describer, list(crystals))
+        return describe(self.checkpoint.describer, crystal_list(crystals))
 
     def tokens(self, crystals: Any) -> list[Tokens]:
         """Token ids of each crystal, what the network is trained on.
@@ -401,7 +402,9 @@ class CloudModel:
         config = self.checkpoint.config
         names = property_names(config, properties)
         if type(order) is not int or order < 0:
-            raise ArgumentError(f"order {order!r}", "it is no number of cells", "Use 10, or 0 for none.")
+            raise ArgumentError(
+                f"order {shortly(order)}", "it is no number of cells", "Use 10, or 0 for none."
+            )
         run = partial(outputs_of, precision=self.dtype)
         batch, output = read_and_run(self.checkpoint, crystals, run, errors, order, n_jobs)
         if output is not None:

@@ -11,7 +11,9 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, TypeVar
 
 from cloud_model.bounded_cache import BoundedCache
-from cloud_model.errors import ArgumentError, CloudWarning, DataError, warn_user
+from cloud_model.errors import ArgumentError, CloudWarning, DataError, shortly, warn_user
+
+_MOST = 10_000  # processes
 
 Shared = TypeVar("Shared")
 Result = TypeVar("Result")
@@ -34,9 +36,9 @@ def number_of_processes(n_jobs: int | None) -> int:
     ArgumentError
         If it is zero or no integer.
     """
-    if n_jobs is not None and (type(n_jobs) is not int or n_jobs == 0):
+    if n_jobs is not None and (type(n_jobs) is not int or n_jobs == 0 or abs(n_jobs) > _MOST):
         raise ArgumentError(
-            f"n_jobs {n_jobs!r}", "it is no number of processes", "Use 1, or -1 for one a core."
+            f"n_jobs {shortly(n_jobs)}", "it is no number of processes", "Use 1, or -1 for one a core."
         )
     if n_jobs == 1 or (n_jobs is None and "joblib" not in sys.modules):
         return 1

@@ -17,7 +17,7 @@ from pymatgen.core.structure import IStructure
 from sklearn.utils import InputTags, Tags, TransformerTags
 from tqdm.auto import tqdm
 
-from cloud_model.crystal.batches import crystal_list
+from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.files import is_scope_string
 from cloud_model.errors import ArgumentError, CloudWarning, ScopeError
 from cloud_model.model import CloudModel
@@ -74,7 +74,10 @@ class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has 
         CloudError
             If it cannot be read.
         """
-        features: list[float] = self._features(crystal, "raise")[0].tolist()
+        (one,) = crystal_list([crystal])
+        if is_collection(one):
+            raise ArgumentError("crystal", "is several", "Use featurize_many.")
+        features: list[float] = self._features(one, "raise")[0].tolist()
         return features
 
     def featurize_many(

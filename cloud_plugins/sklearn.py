@@ -7,7 +7,7 @@ strings. As with other estimators of raw documents, there is no ``n_features_in_
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -349,7 +349,7 @@ def _samples(X: Any, temperatures: ArrayLike | None) -> tuple[list[Any], Array]:
 
 
 def _unzip(X: Any) -> tuple[list[Any], list[Any]]:
-    rows = X.to_numpy() if hasattr(X, "to_numpy") else X
+    rows = X.to_numpy() if hasattr(X, "to_numpy") else list(X) if isinstance(X, Iterable) else [X]
     pairs = [row for row in rows if isinstance(row, list | tuple | np.ndarray) and len(row) == 2]
     if not pairs or len(pairs) < len(rows):
         raise ArgumentError(

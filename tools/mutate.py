@@ -8,6 +8,7 @@ a reader open something is written to ``crash-*``; repair it, and keep it in ``t
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import random
 import sys
@@ -23,6 +24,7 @@ from cloud_model.errors import CloudError
 from cloud_model.scope.string import Scope
 
 SECONDS = 2.0
+HANGS = 60.0  # seconds after which the run ends, with the input in crash-latest
 LARGEST = 2**17
 JUNK = [
     b"", b"0", b"-1", b"nan", b"inf", b"1e400", b"9" * 400, b"\0", b"\xff", b"'", b'"', b";", b"\n", b"data_", b"loop_",
@@ -111,6 +113,8 @@ def main() -> int:
         name, content = rng.choice(contents)
         content = mutated(content, rng.choice(contents)[1], rng)
         outside.clear()
+        Path("crash-latest").write_bytes(name.encode() + b"\n" + content)
+        faulthandler.dump_traceback_later(HANGS, exit=True)
         reason = check(content, name) or "\n".join(outside)
         tried += 1
         if reason:
@@ -118,6 +122,8 @@ def main() -> int:
             crash = Path(f"crash-{hashlib.sha256(content).hexdigest()[:12]}-{name}")
             crash.write_bytes(content)
             print(f"{crash}: {reason}", flush=True)
+    faulthandler.cancel_dump_traceback_later()
+    Path("crash-latest").unlink(missing_ok=True)
     print(f"{tried} tried, {found} found")
     return min(found, 1)
 

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from cloud_model.errors import CheckpointError, warn_user
+from cloud_model.errors import ArgumentError, CheckpointError, shortly, warn_user
 
 DEFAULT = "cloud-mini"
 BASE = "cloud-base"  # the encoder that has seen no label
@@ -63,9 +63,15 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     ------
     CheckpointError
         If there is no such checkpoint, or it cannot be downloaded.
+    ArgumentError
+        If it is no name and no path.
     """
     if name is None:
         name = DEFAULT
+    if not isinstance(name, str | os.PathLike):
+        raise ArgumentError(
+            f"model {shortly(name)}", "is neither a name nor a directory", "Give one, or a CloudModel."
+        )
     bundled = _bundled()
     if name in bundled:
         return bundled[str(name)]

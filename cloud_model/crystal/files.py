@@ -22,7 +22,7 @@ from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.formats import Format, find_format
 from cloud_model.crystal.json_documents import crystals_of
 from cloud_model.crystal.reading import Reading, ends_inside_number
-from cloud_model.errors import CloudError, CrystalError, first_line
+from cloud_model.errors import CloudError, CrystalError, first_line, shortly
 
 Selection = int | slice | None
 """Which crystals of a file; all of them if None."""
@@ -229,6 +229,12 @@ def open_crystals(source: Any, label: str = "", selection: Selection = None, nam
     if isinstance(source, bytes | bytearray) or is_text(source):
         content = source.encode(errors="replace") if isinstance(source, str) else bytes(source)
         return _open_text(content, label, name, selection)
+    if not isinstance(source, str | os.PathLike):
+        raise CrystalError(
+            label or f"crystal {shortly(source)}",
+            "is neither a file nor a text",
+            "Give the name or the text of a file.",
+        )
     file, chosen = split_selection(os.fsdecode(source)) if selection is None else (source, selection)
     path = Path(file)
     label = label or shown(path)

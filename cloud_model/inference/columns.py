@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from cloud_model.checkpoints.config import CheckpointConfig
-from cloud_model.errors import ArgumentError, PropertyError
+from cloud_model.errors import ArgumentError, PropertyError, shortly
 from cloud_model.network.predictor import Output
 from cloud_model.physics.isobaric import IsobaricCrystals
 from cloud_model.physics.mixture import DebyeMixture
@@ -36,7 +36,7 @@ def property_names(config: CheckpointConfig, properties: str | Sequence[str] | N
         return list(known)
     names = [properties] if isinstance(properties, str) else properties
     if not (isinstance(names, Collection) and all(isinstance(name, str) for name in names)):
-        raise ArgumentError(f"properties {properties!r}", "are not names", "Give a list of names.")
+        raise ArgumentError(f"properties {shortly(properties)}", "are not names", "Give a list of names.")
     for name in names:
         if name not in known:
             close = get_close_matches(name.lower().replace(" ", "_"), known, cutoff=0.5)

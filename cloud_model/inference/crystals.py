@@ -13,7 +13,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.occupancies import DisorderedSites
 from cloud_model.crystal.ordering import ordered_cells
-from cloud_model.errors import ArgumentError, BatchError, CloudError, warn_user
+from cloud_model.errors import BatchError, CloudError, check_choice, warn_user
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.scope.batches import describe
 from cloud_model.scope.string import Scope
@@ -120,8 +120,7 @@ def read(checkpoint: Checkpoint, crystals: Any, errors: Errors, order: int = 0) 
 
 def check_errors(errors: Any) -> None:
     """Raise an `ArgumentError` unless this is a way to handle errors."""
-    if errors not in get_args(Errors):
-        raise ArgumentError(f"errors {errors!r}", "is unknown", "Choose 'raise' or 'nan'.")
+    check_choice("errors", errors, get_args(Errors))
 
 
 def read_all(checkpoint: Checkpoint, crystals: Sequence[Any], order: int) -> ReadBatch:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.errors import ArgumentError, CheckpointError
+from cloud_model.errors import CheckpointError, check_choice
 from cloud_model.network.batches import each
 from cloud_model.network.ensemble import Pooling, embed, in_physical_units, run_ensemble
 from cloud_model.network.precision import Precision
@@ -43,10 +43,7 @@ def embeddings_of(
 
 def check_pooling(pooling: Any) -> None:
     """Raise an `ArgumentError` unless this is a way of pooling."""
-    if pooling not in get_args(Pooling):
-        raise ArgumentError(
-            f"pooling {pooling!r}", "is unknown", f"Choose one of {', '.join(get_args(Pooling))}."
-        )
+    check_choice("pooling", pooling, get_args(Pooling))
 
 
 def _remembered(

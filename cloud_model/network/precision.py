@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.backends import mkldnn
 from torch.nn import functional
 
-from cloud_model.errors import ArgumentError
+from cloud_model.errors import check_choice
 from cloud_model.process import Temporarily
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -25,10 +25,7 @@ WORTHWHILE = 1.2  # times faster that a lower precision must be
 
 def check_precision(precision: str) -> None:
     """Raise an `ArgumentError` unless this is a precision, or ``auto``."""
-    if precision not in get_args(Choice):
-        raise ArgumentError(
-            f"precision {precision!r}", "is unknown", f"Choose one of {', '.join(get_args(Choice))}."
-        )
+    check_choice("precision", precision, get_args(Choice))
 
 
 def choose_precision(choice: Choice, width: int, device: torch.device) -> Precision:

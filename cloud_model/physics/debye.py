@@ -26,10 +26,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from cloud_model.errors import ArgumentError, shortly
+
 __all__ = ["DebyeSolid", "R", "debye_function", "entropy", "free_energy", "heat_capacity", "internal_energy"]
 
 R = 8.31446261815324  # J/(mol K), exact in the SI
 
+_LARGEST = 10**300  # integer that is a float
 _SWITCH = 2.0  # the x at which one series hands over to the other; either is exact to rounding there
 _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
 
@@ -177,6 +180,11 @@ def debye_function(x: Tensor) -> Tensor:
 
 def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
     """Where x = theta / T is small; x there and y = T / theta elsewhere, each 1 outside its range."""
+    for value in (theta, T):
+        if not isinstance(value, Tensor | float | int) or (isinstance(value, int) and abs(value) > _LARGEST):
+            raise ArgumentError(
+                f"value {shortly(value)}", "is neither a number nor a tensor", "Give kelvins."
+            )
     hot = torch.as_tensor(theta < _SWITCH * T)
     return hot, theta / torch.where(hot, T, theta), torch.where(hot, theta, T) / theta
 

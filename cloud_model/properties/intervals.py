@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.errors import ArgumentError
+from cloud_model.errors import ArgumentError, shortly
 
 Array = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ def interval_factor(factors: Mapping[str, float], coverage: float) -> float:
     widest = known[-1][0] if known else 0.0
     if not (isinstance(coverage, int | float) and 0 < coverage <= widest):
         raise ArgumentError(
-            f"interval {coverage!r}",
+            f"interval {shortly(coverage)}",
             f"is not above 0 and at most {widest:g}, the largest share that was measured",
             "Give the share of crystals that the interval is to hold, such as 0.95."
             if known

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from cloud_model.crystal.batches import crystal_list
 from cloud_model.errors import CloudError
 from cloud_model.parallel import in_processes, number_of_processes
 from cloud_model.scope import DEFAULT_SYMPREC
@@ -17,7 +18,7 @@ from cloud_model.scope.symmetry import Engine
 
 
 def scopes(
-    crystals: Iterable[Any],
+    crystals: Any,
     dialect: Dialect = "canonical",
     symprec: float = DEFAULT_SYMPREC,
     engine: Engine | None = None,
@@ -29,7 +30,7 @@ def scopes(
 
     Parameters
     ----------
-    crystals : iterable
+    crystals : list, iterator, Series or array
         What `Scope.from_crystal` accepts.
     dialect, symprec, engine
         As in `Scope.from_crystal`.
@@ -44,10 +45,15 @@ def scopes(
     -------
     list of Scope or CloudError
         One item a crystal, in their order; the error for one that cannot be described.
+
+    Raises
+    ------
+    ArgumentError
+        If these are not several crystals, or another argument is wrong.
     """
     describer = Describer(dialect, symprec, engine, remember)
     jobs = number_of_processes(n_jobs)
-    crystals = list(crystals)
+    crystals = crystal_list(crystals)
     size = 256 if jobs == 1 else max(1, min(256, len(crystals) // (4 * jobs)))
     chunks = (crystals[start : start + size] for start in range(0, len(crystals), size))
     found = (

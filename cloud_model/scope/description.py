@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ELEMENT_RANK, SYMBOLS
-from cloud_model.errors import ArgumentError
+from cloud_model.errors import ArgumentError, check_choice
 from cloud_model.scope.canonical import canonical_orbits
 from cloud_model.scope.space_groups import space_group
 from cloud_model.scope.symmetry import (
@@ -67,7 +67,7 @@ class Describer:
 
     def __post_init__(self) -> None:
         check_dialect(self.dialect)
-        check_search(self.symprec, self.engine or DEFAULT_ENGINE)
+        check_search(self.symprec, DEFAULT_ENGINE if self.engine is None else self.engine)
         if self.dialect == "reference" and self.engine == "moyopy":
             raise ArgumentError(
                 "engine 'moyopy'",
@@ -101,10 +101,7 @@ class Describer:
 
 def check_dialect(dialect: str) -> None:
     """Raise an `ArgumentError` unless this is one of the dialects."""
-    if dialect not in get_args(Dialect):
-        raise ArgumentError(
-            f"dialect {dialect!r}", "it is unknown", f"Choose one of {', '.join(get_args(Dialect))}."
-        )
+    check_choice("dialect", dialect, get_args(Dialect))
 
 
 def round_fraction(fraction: float) -> float:

@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.crystal.formula import reduced_formula
-from cloud_model.errors import ScopeError
+from cloud_model.errors import ScopeError, shortly
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.canonical import canonical_letters, canonical_orbits
 from cloud_model.scope.description import (
@@ -111,7 +113,16 @@ class Scope:
         check_dialect(dialect)
         if dialect == "reference":
             raise _no_conversion("Orbits", dialect, "they have no order of sites")
-        pairs = _table_notation(orbits) if isinstance(orbits, str) else list(orbits)
+        if not isinstance(space_group, int | np.integer) or isinstance(space_group, bool):
+            raise ScopeError(f"space group {shortly(space_group)}", "is no number", "Give one from 1 to 230.")
+        try:
+            pairs = (
+                _table_notation(orbits) if isinstance(orbits, str) else [(one, two) for one, two in orbits]
+            )
+        except (TypeError, ValueError):
+            raise ScopeError(
+                f"orbits {shortly(orbits)}", "are no pairs", "Give Wyckoff symbol and element of each orbit."
+            ) from None
         if not pairs:
             raise ScopeError(f"Space group {space_group}", "there are no orbits", "Give at least one.")
         letters = _letters(space_group)
@@ -176,6 +187,12 @@ class Scope:
         ScopeError
             If it is not a SCOPE string.
         """
+        if not isinstance(text, str):
+            raise ScopeError(
+                f"text {shortly(text)}",
+                "is no SCOPE string",
+                "Scope.from_crystal takes crystals.",
+            )
         parts = [part.split() for part in text.split("|")]
         if len(parts) != 3 or not all(parts):
             raise _malformed(text, "it does not have three parts")

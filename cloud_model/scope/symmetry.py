@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
-from math import inf
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,7 +17,7 @@ from cloud_model.bounded_cache import BoundedCache
 from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
-from cloud_model.errors import ArgumentError, CrystalError, SymmetryError
+from cloud_model.errors import ArgumentError, CrystalError, SymmetryError, check_choice, shortly
 from cloud_model.process import Temporarily
 from cloud_model.scope.primitive import primitive_cell
 from cloud_model.scope.space_groups import space_group
@@ -31,6 +30,9 @@ DEFAULT_ENGINE: Engine = "moyopy"
 MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 500}
 """Atoms of the largest cell without a smaller one that an engine searches; its time grows as their square. A cell of
 1,000 atoms with a vacancy takes moyopy 1 s and spglib 14 s."""
+
+LARGEST_TOLERANCE = 1.0
+"""Largest tolerance of a search in Angstrom, of the length of a bond."""
 
 SMALLEST_SUPERCELL = 128
 """Atoms from which a cell is reduced to its primitive one before the search."""
@@ -69,13 +71,12 @@ class Symmetry(NamedTuple):
 
 def check_search(symprec: Any, engine: str) -> None:
     """Raise an `ArgumentError` unless these are a positive length and the name of an engine."""
-    if engine not in get_args(Engine):
+    check_choice("engine", engine, get_args(Engine))
+    if not (isinstance(symprec, int | float | np.number) and 0 < symprec <= LARGEST_TOLERANCE):
         raise ArgumentError(
-            f"engine {engine!r}", "it is unknown", f"Choose one of {', '.join(get_args(Engine))}."
-        )
-    if not (isinstance(symprec, int | float | np.number) and 0 < symprec < inf):
-        raise ArgumentError(
-            f"symprec {symprec!r}", "it is not positive", "Give a length in Angstrom, such as 0.01."
+            f"symprec {shortly(symprec)}",
+            f"is no length up to {LARGEST_TOLERANCE:g} Angstrom",
+            "Give one such as 0.01.",
         )
 
 

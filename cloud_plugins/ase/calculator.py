@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.outputs import Properties, all_outputs
 
 from cloud_model.checkpoints.registry import DEFAULT
-from cloud_model.errors import ArgumentError, VocabularyError
+from cloud_model.errors import ArgumentError, VocabularyError, shortly
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,6 +195,8 @@ class CloudCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Predict all properties; ASE calls it when a result is not there yet."""
+        if not (atoms is None or isinstance(atoms, Atoms)):
+            raise ArgumentError(f"atoms {shortly(atoms)}", "are not ase.Atoms", "Pass one crystal.")
         super().calculate(atoms, properties, system_changes)
         if self.atoms is None:
             raise ArgumentError(
@@ -337,7 +339,8 @@ def _load(model: Any) -> tuple[str, CloudModel]:
 
     if isinstance(model, CloudModel):
         return model.name, model
-    return os.fspath(model), CloudModel.from_pretrained(model)
+    loaded = CloudModel.from_pretrained(model)
+    return loaded.name if model is None else os.fspath(model), loaded
 
 
 def _energy(values: Any, n_atoms: int | list[int]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEn
 
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.formula import parse_formula, reduced_formula
-from cloud_model.errors import ArgumentError, BatchError, CloudError, DataError
+from cloud_model.errors import ArgumentError, BatchError, CloudError, DataError, shortly
 from cloud_model.model import CloudModel
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
@@ -166,7 +166,13 @@ def phase_diagram(
     >>> sorted(entry.reduced_formula for entry in diagram.stable_entries)
     ['Cl2', 'Na', 'NaCl']
     """
-    items = of.split("-") if isinstance(of, str) else list(of)
+    items = of.split("-") if isinstance(of, str) else list(of) if isinstance(of, Iterable) else [of]
+    if strange := [item for item in items if not isinstance(item, str | Entry)]:
+        raise ArgumentError(
+            f"item {shortly(strange[0])}",
+            "is neither an element nor an entry of pymatgen",
+            "Give elements, or what predicted_entries makes of crystals.",
+        )
     entries = [item for item in items if not isinstance(item, str)]
     elements = [item for item in items if isinstance(item, str)]
     if entries and elements:

@@ -12,7 +12,7 @@ from pymatgen.core import Element
 
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.formula import parse_formula
-from cloud_model.errors import ArgumentError
+from cloud_model.errors import ArgumentError, shortly
 from cloud_model.scope.string import Scope
 from cloud_model.stability.references import References
 
@@ -134,7 +134,12 @@ def checked_elements(elements: str | Iterable[str]) -> list[str]:
     """
     if isinstance(elements, str):
         elements = elements.replace(",", "-").split("-")
-    names = [element.strip() for element in elements]
+    try:
+        names = [element.strip() for element in elements]
+    except (AttributeError, TypeError):
+        raise ArgumentError(
+            f"elements {shortly(elements)}", "are no symbols", "Name some, such as Li,Mn,O."
+        ) from None
     names = [element for element in names if element]
     if not names:
         raise ArgumentError("The chemical system", "has no elements", "Name some, such as Li,Mn,O.")

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud_model.atomic import locked, output_error, write_atomically
-from cloud_model.errors import ArgumentError, CloudError, DataError
+from cloud_model.errors import ArgumentError, CloudError, DataError, shortly
 from cloud_model.model import CloudModel
+from cloud_model.parallel import number_of_processes
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
 from cloud_model.stability.distances import competing_phases, distances
@@ -109,6 +110,25 @@ def screen(
     import pandas as pd
 
     names = checked_elements(elements)
+    number_of_processes(n_jobs)
+    for name, number in (("n_sites", n_sites), ("top", top)):
+        if number is not None and not (type(number) is int and number > 0):
+            raise ArgumentError(
+                f"{name} {shortly(number)}", "is no number above 0", "Give one, or None for all."
+            )
+    if not (
+        space_groups is None
+        or (isinstance(space_groups, Collection) and not isinstance(space_groups, str | bytes))
+    ):
+        raise ArgumentError(
+            f"space_groups {shortly(space_groups)}", "are no numbers", "Give a list, such as [62]."
+        )
+    if not (charge_balance is None or isinstance(charge_balance, bool)):
+        raise ArgumentError(
+            f"charge_balance {shortly(charge_balance)}",
+            "is neither true nor false",
+            "Give True, False or None.",
+        )
     if temperature is not None:
         temperature = checked_temperature(temperature)
     loaded = CloudModel.from_pretrained(model)

@@ -1,0 +1,158 @@
+"""Whatever is passed by mistake to a public function ends in a result or in one error of ours."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from pymatgen.core import Element, Structure
+
+import cloud_plugins
+import cloud_plugins.pymatgen
+from cloud_model import CloudModel, Scope, debye
+from cloud_model.crystal.files import read_crystal, read_crystals
+from cloud_model.errors import CloudError
+from cloud_model.scope.batches import scopes
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SALT = bulk("NaCl", "rocksalt", 5.64)
+MISTAKES: dict[str, Callable[[], Any]] = {
+    "nothing": lambda: None,
+    "number": lambda: 3,
+    "negative": lambda: -1,
+    "nan": lambda: float("nan"),
+    "huge": lambda: 10**400,
+    "truth": lambda: True,
+    "complex": lambda: 1j,
+    "empty text": lambda: "",
+    "word": lambda: "NaCl",
+    "missing file": lambda: "missing.cif",
+    "folder": lambda: Path(),
+    "bytes": lambda: b"",
+    "empty list": list,
+    "empty dict": dict,
+    "empty generator": lambda: iter(()),
+    "list of nothing": lambda: [None],
+    "list of numbers": lambda: [1.0, 2.0],
+    "list of lists": lambda: [[[SALT]]],
+    "set": lambda: {"NaCl"},
+    "dict": lambda: {"a": 1},
+    "empty frame": pd.DataFrame,
+    "frame": lambda: pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}),
+    "empty array": lambda: np.array([]),
+    "matrix": lambda: np.eye(3),
+    "crystal": SALT.copy,
+    "crystals": lambda: [SALT.copy(), SALT.copy()],
+    "no atoms": Atoms,
+    "atom": lambda: SALT[0],
+    "element": lambda: Element("Na"),
+    "class": lambda: Structure,
+    "function": lambda: print,
+    "module": lambda: np,
+    "object": object,
+}
+
+
+def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Each public function, and good arguments for it."""
+    one, many = {"crystal": SALT}, {"crystals": [SALT, SALT]}
+    given = {"T": 300.0, "theta": 300.0}
+    found: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "from_pretrained": (CloudModel.from_pretrained, {"name": str(folder / "none")}),
+        "predict": (
+            model.predict,
+            {**many, "properties": "band_gap", "temperature": 300.0, "errors": "nan", "interval": 0.95, "order": 2},
+        ),
+        "predict_arrays": (model.predict_arrays, {**many, "properties": "band_gap", "temperature": 300.0}),
+        "embed": (model.embed, {**many, "pooling": "mean", "errors": "nan"}),
+        "thermodynamics": (model.thermodynamics, {**one, "temperatures": [300.0], "pressure": 0.0}),
+        "spectra": (model.spectra, many),
+        "scopes of a model": (model.scopes, many),
+        "tokens": (model.tokens, many),
+        "embedding_width": (model.embedding_width, {"pooling": "mean"}),
+        "scopes": (scopes, {**many, "dialect": "sites", "symprec": 0.01, "engine": "moyopy", "n_jobs": 1}),
+        "from_crystal": (Scope.from_crystal, {**one, "dialect": "sites", "symprec": 0.01, "engine": "moyopy"}),
+        "parse": (Scope.parse, {"text": str(Scope.from_crystal(SALT))}),
+        "from_orbits": (Scope.from_orbits, {"space_group": 225, "orbits": "Na:4a;Cl:4b"}),
+        "to": (Scope.from_crystal(SALT).to, {"dialect": "sites"}),
+        "read_crystal": (read_crystal, {"source": "missing.cif"}),
+        "read_crystals": (lambda source: list(read_crystals(source)), {"source": "missing.cif"}),
+        "calculator": (cloud_plugins.CloudCalculator, {"model": model}),
+        "calculate": (
+            lambda **given: cloud_plugins.CloudCalculator(model).calculate(**given),
+            {"atoms": SALT, "properties": ["energy"]},
+        ),
+        "with_predictions": (
+            cloud_plugins.pymatgen.with_predictions,
+            {"crystals": [SALT], "properties": "band_gap", "temperature": 300.0, "model": model}),
+        "predicted_entries": (cloud_plugins.pymatgen.predicted_entries, {**many, "model": model}),
+        "phase_diagram": (cloud_plugins.pymatgen.phase_diagram, {"of": "Na-Cl", "temperature": 300.0, "model": model}),
+        "stability": (cloud_plugins.pymatgen.stability, {**many, "model": model}),
+        "screen": (
+            cloud_plugins.pymatgen.screen,
+            {"elements": "Na-Cl", "model": model, "n_sites": 2, "top": 1, "space_groups": [225], "temperature": 300.0},
+        ),
+        "validate_heat_capacity": (
+            cloud_plugins.validate_heat_capacity, {"reference": folder / "none", "model": model}),
+    }  # fmt: skip
+    for name in filter(lambda name: callable(getattr(debye, name)), debye.__all__):
+        function = getattr(debye, name)
+        parameters = list(inspect.signature(function).parameters)
+        found[f"debye.{name}"] = function, {key: given.get(key, 300.0) for key in parameters}
+    return found
+
+
+HOSTS = {
+    "CloudEmbedder": (cloud_plugins.CloudEmbedder, "fit_transform"),
+    "CloudRegressor": (cloud_plugins.CloudRegressor, "fit"),
+    "CloudDebyeRegressor": (cloud_plugins.CloudDebyeRegressor, "fit"),
+    "CloudFeaturizer": (cloud_plugins.CloudFeaturizer, "featurize"),
+    "CloudPropertyFeaturizer": (cloud_plugins.CloudPropertyFeaturizer, "featurize"),
+}
+"""Classes whose interface others define, and a method that takes crystals."""
+
+NAMES = list(functions(SimpleNamespace(**dict.fromkeys(dir(CloudModel), print)), Path("none")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_functions(name, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    function, good = functions(tiny_model, tmp_path)[name]
+    for argument, mistake in product(good, MISTAKES):
+        outcome(partial(function, **good | {argument: MISTAKES[mistake]()}), f"{argument}: {mistake}")
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_methods_of_hosts(name, tiny_model):
+    make, method = HOSTS[name]
+    for mistake, wrong in MISTAKES.items():
+        labels = ([1.0],) if method == "fit" else ()
+        others = (
+            [ValueError] if make.__module__ == "cloud_plugins.sklearn" else []
+        )  # of scikit-learn's checks
+        outcome(partial(getattr(make(model=tiny_model), method), wrong(), *labels), mistake, *others)
+
+
+def outcome(call: Callable[[], Any], mistake: str, *others: type[Exception]) -> None:
+    """Call, which ends in a result or in an error of ours, of one line and not too long; or in one of the host."""
+    try:
+        call()
+    except (CloudError, *others) as error:
+        said = str(error) if isinstance(error, CloudError) else ""
+    except Exception as error:
+        raise AssertionError(mistake) from error
+    else:
+        return
+    assert "\n" not in said, mistake
+    assert len(said) < 1000, mistake
