@@ -72,7 +72,8 @@ def test_grids_that_are_none(grid, tiny_model):
 
 
 def test_an_empty_grid(tiny_model):
-    assert len(tiny_model.thermodynamics(salt(), []).to_frame()) == 0
+    with pytest.raises(ArgumentError, match="at least one"):
+        tiny_model.thermodynamics(salt(), [])
 
 
 @pytest.mark.parametrize("theta", [1e-3, 1.0, 300.0, 1e6])
