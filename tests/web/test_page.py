@@ -304,6 +304,7 @@ def test_a_crystal_outside_of_the_training_domain_is_marked(tiny_model):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "cloud_model.web.server", raising=False)
     result = CliRunner().invoke(cloud, ["serve"], standalone_mode=False)
     assert isinstance(result.exception, click.UsageError)
     assert "pip install 'cloud-plugins[web]'" in result.exception.message
