@@ -212,9 +212,10 @@ def add_metals(labels: pd.DataFrame) -> None:
 
 
 def add_ground_states(labels: pd.DataFrame) -> None:
-    """Elements are where formation energies are zero: on both scales, in their phases on the hull."""
-    for text, height in labels.energy_above_hull_2018.items():
-        if height == 0 and len(elements_of(text)) == 1:
+    """Elements are where formation energies are zero: on both scales, in their phases on the hull of either."""
+    known = labels[["energy_above_hull_2018", "formation_energy_per_atom"]]
+    for text in known.index[(known == 0).any(axis=1)]:
+        if len(elements_of(text)) == 1:
             labels.loc[text, ["formation_energy_per_atom", "formation_energy_per_atom_2018"]] = 0.0
 
 
@@ -230,6 +231,7 @@ def convert_energies(labels: pd.DataFrame) -> None:
     fit = HuberRegressor(epsilon=1.1, alpha=1e-6, max_iter=1000, fit_intercept=False)
     fit.fit(composition[both], (labels[older] - labels[recent])[both])
     difference = fit.predict(composition)
+    difference[(composition == 1).any(axis=1)] = 0.0  # corrections are those of compounds
     missed = np.abs((labels[older] - labels[recent])[both] - difference[both])
     print(
         f"energies of {both.sum()} crystals on both scales; the conversion misses by {missed.mean():.4f} eV/atom"
