@@ -1,8 +1,8 @@
-"""Mutate good files of each format and read them: a search for tracebacks, long times and way outs, without atheris.
+"""Mutate good files and read them: a search for tracebacks, long times and ways out, without atheris.
 
-Run ``python tools/mutate.py FOLDER --minutes 10 --seed 0``, where FOLDER holds good files, such as `benchmarks.writers`
-leaves. An input that ends in anything but crystals and `CloudError`, takes more than two seconds in one process or lets
-a reader open something is written to ``crash-*``; repair it, and keep it in ``tests/faults``.
+Run ``python tools/mutate.py FOLDER --minutes 10 --seed 0``, where FOLDER holds good files, such as those of
+``examples``. An input that ends in anything but crystals and `CloudError`, takes more than two seconds, or lets a
+reader open something is written to ``crash-*``; repair it, and keep it in ``tests/faults``.
 """
 
 from __future__ import annotations
