@@ -219,14 +219,14 @@ class CloudModel:
             Predict a disordered crystal as the mean over at most so many ordered cells of it, which keep its
             composition to 0.01; by default it is an error.
         n_jobs : int, optional
-            Number of processes, as in joblib: -1 for one a core; left out, one, or what ``joblib.parallel_config``
+            Number of processes, as in joblib: -1 for one per core; left out, one, or what ``joblib.parallel_config``
             says. Starting them takes as long as some thousand crystals.
 
         Returns
         -------
         DataFrame
-            One row a crystal, with the index of `crystals` if it comes from pandas. For several temperatures
-            one row a crystal and temperature, in this order; the index of the crystals, called ``crystal`` if it
+            One row per crystal, with the index of `crystals` if it comes from pandas. For several temperatures
+            one row per crystal and temperature, in this order; the index of the crystals, called ``crystal`` if it
             has no name, gets a level ``temperature``: ``frame.xs(300, level="temperature")``. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
             error, or the two bounds. Column ``out_of_domain`` is true where a crystal is less like the training

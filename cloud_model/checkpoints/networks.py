@@ -50,7 +50,7 @@ def build_network(directory: Path, config: CheckpointConfig, state: dict[str, Te
     """Make a network of the weights of a file, or raise a `CheckpointError`."""
     _check_shapes(directory, config, state)
     if not all(value.is_floating_point() for value in state.values()):
-        raise damaged(directory / WEIGHTS, "holds weights that are no floating-point numbers")
+        raise damaged(directory / WEIGHTS, "holds weights that are not floating-point numbers")
     weights = {key: value.float() for key, value in state.items()}
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise damaged(directory / WEIGHTS, "holds weights that are not finite")

@@ -160,7 +160,7 @@ def _paths(argument: str) -> list[Path]:
 
 
 def _standard_input() -> Iterator[Source]:
-    """SCOPE strings, one a line, or the crystals of one file."""
+    """SCOPE strings, one per line, or the crystals of one file."""
     from cloud_model.crystal.files import MAX_BYTES, is_scope_string, read_crystals
 
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -172,7 +172,7 @@ def _standard_input() -> Iterator[Source]:
 
 
 def _lines(name: str, text: str) -> Iterator[Source]:
-    """SCOPE strings, one a line."""
+    """SCOPE strings, one per line."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             yield Source(f"{name}:{number}", line)

@@ -34,7 +34,7 @@ def print_json(records: Iterable[Record], file: IO[str] | None = None) -> None:
 
 
 def print_csv(records: Iterable[Record], file: IO[str] | None = None) -> None:
-    """Print a header and a line a record; missing numbers are empty."""
+    """Print a header and a line per record; missing numbers are empty."""
     header: Sequence[str] = ()
     for record in records:
         if not header:

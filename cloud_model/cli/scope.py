@@ -44,7 +44,7 @@ def scope(
 ) -> int:
     """Describe crystals as SCOPE strings.
 
-    A string holds the space group, the Wyckoff positions and the composition. The table is a line a crystal:
+    A string holds the space group, the Wyckoff positions and the composition. The table has one line per crystal:
     the string, after the name of the crystal if there are several.
 
     \b

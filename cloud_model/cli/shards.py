@@ -36,7 +36,7 @@ class Sharding:
     folder : Path
         Receives ``part-<number>-<digest of inputs and options>``; those that are there are not computed again.
     jobs : int
-        Processes of this machine, -1 for one a core.
+        Processes of this machine, -1 for one per core.
     backend : {'loky', 'dask', 'ray'}
         What runs them, as in joblib.
     scheduler : str, optional
@@ -52,7 +52,7 @@ class Sharding:
         if self.scheduler and self.backend != "dask":
             raise click.UsageError("--scheduler is the address of a Dask cluster: add --backend dask.")
         if self.jobs == 0:
-            raise click.BadParameter("0 is no number of processes", param_hint="--jobs")
+            raise click.BadParameter("0 is not a number of processes", param_hint="--jobs")
 
     @property
     def in_this_process(self) -> bool:
@@ -90,7 +90,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
             show_default=True,
             help="What runs the processes.",
         ),
-        click.option("--jobs", type=int, help="Processes, -1 for one a core; default 1."),
+        click.option("--jobs", type=int, help="Processes, -1 for one per core; default 1."),
         click.option(
             "--shards",
             type=click.Path(file_okay=False, path_type=Path),

@@ -25,7 +25,7 @@ def read_trajectory(content: bytes, label: str) -> Iterator[Reading]:
     from ase.io.ulm import Reader
 
     if not content.startswith(TRAJECTORY):
-        raise CrystalError(label, "it is no trajectory of ASE", "Check its format.")
+        raise CrystalError(label, "it is not an ASE trajectory", "Check its format.")
     frames = Reader(BytesIO(content))
     for i in range(len(frames)):
         yield partial(_read_frame, frames, i)
@@ -34,7 +34,7 @@ def read_trajectory(content: bytes, label: str) -> Iterator[Reading]:
 def read_database(content: bytes, label: str) -> Iterator[Reading]:
     """Read the rows of a database."""
     if not content.startswith(DATABASE):
-        raise CrystalError(label, "it is no SQLite database", "Check its format.")
+        raise CrystalError(label, "it is not an SQLite database", "Check its format.")
     connection = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         connection.deserialize(content)

@@ -125,7 +125,7 @@ def read_cif(text: str, label: str = "CIF") -> Crystal:
     """
     blocks = crystal_blocks(text, label)
     if len(blocks) > 1:
-        raise CrystalError(label, f"it holds {len(blocks)} crystals", "Give each a file of its own.")
+        raise CrystalError(label, f"it holds {len(blocks)} crystals", "Put each into a separate file.")
     return read_block(blocks[0], label)
 
 

@@ -68,7 +68,7 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
     counts = integers([line.partition("!")[0] for line in lines[row : row + 1]])
     if not counts:
         raise CrystalError(
-            label, "it is no POSCAR: it does not count its atoms", "Check that it is complete."
+            label, "it is not a POSCAR: it does not count its atoms", "Check that it is complete."
         )
     if old and not (_are_elements(lines[0]) and len(lines[0].split()) == len(counts)):
         raise CrystalError(

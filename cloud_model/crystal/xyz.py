@@ -28,7 +28,7 @@ def read_xyz(content: bytes, label: str) -> Iterator[Reading]:
         if len(counts) != 1:
             raise CrystalError(
                 label,
-                f"it is no XYZ file: {line.strip()[:40]!r} is not a number of atoms",
+                f"it is not an XYZ file: {line.strip()[:40]!r} is not a number of atoms",
                 "Check its format.",
             )
         if counts[0] > total:

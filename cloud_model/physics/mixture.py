@@ -74,7 +74,7 @@ class Spectra(NamedTuple):
 class DebyeMixture:
     """Thermodynamic functions of mixtures of Debye spectra, and their standard errors.
 
-    All quantities are per mole of atoms, and have the shape of the temperatures: one row a crystal.
+    All quantities are per mole of atoms, and have the shape of the temperatures: one row per crystal.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def scopes(
     dialect, symprec, engine
         As in `Scope.from_crystal`.
     n_jobs : int, optional
-        Number of processes, as in joblib: -1 for one a core; left out, one, or what ``joblib.parallel_config`` says.
+        Number of processes, as in joblib: -1 for one per core; left out, one, or what ``joblib.parallel_config`` says.
     progress : bool
         Show a progress bar.
     remember : bool

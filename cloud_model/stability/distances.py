@@ -77,7 +77,7 @@ def stability(
     Returns
     -------
     DataFrame
-        One row a crystal, with the index of `crystals` if it comes from pandas:
+        One row per crystal, with the index of `crystals` if it comes from pandas:
 
         - ``formula``, ``space_group``;
         - ``formation_energy_per_atom`` (eV/atom), from the elements, at the temperature if there is one;

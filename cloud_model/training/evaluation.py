@@ -134,7 +134,7 @@ def evaluate(
     Parameters
     ----------
     table : DataFrame
-        One row a crystal.
+        One row per crystal.
     structure, target : str
         Columns of crystals and of labels in the unit of the property.
     name : str, optional
@@ -194,7 +194,7 @@ def cross_validate(
     Parameters
     ----------
     table : DataFrame
-        One row a crystal.
+        One row per crystal.
     columns : Columns
         With one scalar property.
     directory : Path

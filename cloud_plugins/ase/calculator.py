@@ -222,7 +222,7 @@ class CloudCalculator(Calculator):
         Returns
         -------
         DataFrame
-            One row a crystal: the columns of `CloudModel.predict`, among them ``error``, which says why a row
+            One row per crystal: the columns of `CloudModel.predict`, among them ``error``, which says why a row
             holds NaN, and ``energy`` and ``energy_std`` in eV for the cell.
         """
         crystals = [images] if isinstance(images, Atoms) else list(images)

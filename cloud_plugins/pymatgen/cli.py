@@ -121,7 +121,7 @@ def hull(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of structures; where one has the prototype of a candidate, a first structure goes into --output.",
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one a core.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
 @options.overwrite
 @options.model
 @options.output_format
@@ -334,7 +334,7 @@ def _numbers(text: str) -> frozenset[int]:
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
         if not (first.isdigit() and (last or first).isdigit()):
-            raise click.BadParameter(f"{part!r} is no number or range", param_hint="--space-groups")
+            raise click.BadParameter(f"{part!r} is not a number or a range", param_hint="--space-groups")
         found |= set(range(int(first), int(last or first) + 1))
     if not found or min(found) < 1 or max(found) > 230:
         raise click.BadParameter("must be from 1 to 230", param_hint="--space-groups")

@@ -181,7 +181,7 @@ def phase_diagram(
     if own and references is not None:
         raise ArgumentError(
             own[0].composition.reduced_formula,
-            "is no entry of predicted_entries, and there are references already",
+            "is not an entry of predicted_entries, and there are references already",
             "Give entries of your own as references.",
         )
     source = own or references

@@ -72,7 +72,7 @@ def with_predictions(
         if not isinstance(crystal, Carrier):
             raise ArgumentError(
                 type(crystal).__name__,
-                "is no Structure and no ComputedStructureEntry, which could carry predictions",
+                "is neither a Structure nor a ComputedStructureEntry, so it cannot carry predictions",
                 "Convert it, or use CloudModel.predict.",
             )
     rows = loaded.predict(

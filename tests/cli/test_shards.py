@@ -151,7 +151,7 @@ def test_json_shards_are_lists(tmp_path):
     [
         (["--jobs", "2"], "need --shards"),
         (["--shards", "x", "--scheduler", "tcp://a:1"], "add --backend dask"),
-        (["--shards", "x", "--jobs", "0"], "no number of processes"),
+        (["--shards", "x", "--jobs", "0"], "not a number of processes"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message, tmp_path, monkeypatch):

@@ -209,10 +209,10 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     contents = {
         "empty.cif": (b"", "no atom sites"),
         "binary.cif": (bytes(range(256)) * 9, "not text"),
-        "binary.extxyz": (bytes(range(256)) * 9, "no XYZ file"),
+        "binary.extxyz": (bytes(range(256)) * 9, "not an XYZ file"),
         "truncated.cif": (cif[: cif.rindex(b"Na")], "cut off"),
         "wrong_extension.cif": (poscar, "no atom sites"),
-        "wrong_extension.extxyz": (poscar, "no XYZ file"),
+        "wrong_extension.extxyz": (poscar, "not an XYZ file"),
         "unknown.dat": (b"hello", "'.dat', is none of those"),
         "CONTCAR": (poscar[: len(poscar) // 2], "atoms in|cannot be read"),
         "list.json": (b"[1, 2]", "holds no crystal"),
@@ -220,7 +220,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "not_really.cif.gz": (cif, "cannot be read"),
         "truncated.cif.gz": (gzip.compress(cif)[:-30], "cannot be read"),
         "broken.cif.xz": (b"\xfd7zXZ\x00" + cif, "cannot be read"),
-        "pickle.traj": (b"cos\nsystem\n(S'touch pwned'\ntR.", "no trajectory"),
+        "pickle.traj": (b"cos\nsystem\n(S'touch pwned'\ntR.", "not an ASE trajectory"),
     }
     for name, (content, _) in contents.items():
         (folder / name).write_bytes(content)

@@ -287,8 +287,8 @@ FILES = [
     special("sparse.cif", lambda path: path.touch() or os.truncate(path, 10**12), "a terabyte", "more than 128 MiB"),
     # what would be executed
     *(file(f"pickle.{suffix}", pickle.dumps(Payload(), 0), f"pickle named .{suffix}", CrystalError, reason)
-      for suffix, reason in [("cif", "no atom sites"), ("traj", "no trajectory"), ("json", "not JSON"),
-                             ("pckl", "none of those"), ("vasp", "not count its atoms"), ("db", "no SQLite")]),
+      for suffix, reason in [("cif", "no atom sites"), ("traj", "not an ASE trajectory"), ("json", "not JSON"),
+                             ("pckl", "none of those"), ("vasp", "not count its atoms"), ("db", "not an SQLite")]),
     file("script.py", f"#!/usr/bin/env python\nimport ase, os\nos.system('touch {EXECUTED}')\n".encode(), "Python script",
          CrystalError, "none of those"),
     file("class.json", json.dumps({"@module": "os", "@class": "system", "command": f"touch {EXECUTED}"}).encode(),

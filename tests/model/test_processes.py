@@ -66,7 +66,7 @@ def test_the_default_is_one_process_or_what_joblib_is_told(tiny_model):
         inside = joblib.Parallel()(joblib.delayed(number_of_processes)(None) for _ in range(2))
     assert inside == [1, 1]
     for wrong in (0, 1.5, True, "2"):
-        with pytest.raises(ArgumentError, match="no number of processes"):
+        with pytest.raises(ArgumentError, match="not a number of processes"):
             tiny_model.predict(SALTS, n_jobs=wrong)
 
 

@@ -164,7 +164,7 @@ def finetune_table(
     Parameters
     ----------
     table : DataFrame
-        One row a crystal; labels may be missing.
+        One row per crystal; labels may be missing.
     columns : Columns
         Where it holds what.
     output : Path
