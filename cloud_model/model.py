@@ -403,7 +403,7 @@ class CloudModel:
         names = property_names(config, properties)
         if type(order) is not int or order < 0:
             raise ArgumentError(
-                f"order {shortly(order)}", "it is no number of cells", "Use 10, or 0 for none."
+                f"order {shortly(order)}", "is not a number of cells", "Use 10, or 0 for none."
             )
         run = partial(outputs_of, precision=self.dtype)
         batch, output = read_and_run(self.checkpoint, crystals, run, errors, order, n_jobs)

@@ -38,7 +38,7 @@ def number_of_processes(n_jobs: int | None) -> int:
     """
     if n_jobs is not None and (type(n_jobs) is not int or n_jobs == 0 or abs(n_jobs) > _MOST):
         raise ArgumentError(
-            f"n_jobs {shortly(n_jobs)}", "it is no number of processes", "Use 1, or -1 for one per core."
+            f"n_jobs {shortly(n_jobs)}", "is not a number of processes", "Use 1, or -1 for one per core."
         )
     if n_jobs == 1 or (n_jobs is None and "joblib" not in sys.modules):
         return 1
