@@ -3,6 +3,7 @@ import resource
 import signal
 import stat
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -59,21 +60,22 @@ def test_what_a_killed_process_left_is_removed_later(tmp_path):
     assert names(tmp_path) == {"own.svg"}
 
 
-@pytest.fixture
-def _full_disk():
+@contextmanager
+def full_disk():
     """Files of this process may hold 1000 bytes, as on a disk with no more space than that."""
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("_full_disk")
 def test_a_file_that_does_not_fit(tmp_path):
     old = tmp_path / "old"
     old.write_text("old")
-    with pytest.raises(OutputError, match=r"old cannot be written: .*size"):
+    with full_disk(), pytest.raises(OutputError, match=r"old cannot be written: .*size"):
         write_atomically(old, bytes(2000))
     assert old.read_text() == "old"
     assert names(tmp_path) == {"old"}
