@@ -197,7 +197,7 @@ def repeats(training: pd.DataFrame) -> np.ndarray:
     phonons = training[["max_phonon_frequency", "dynamic_stability"]].notna().any(axis=1)
     thrice = training[["debye_temperature", "refractive_index"]].notna().any(axis=1)
     twice = training.heat_capacity_jarvis.notna()
-    return np.select([elements, phonons, thrice, twice], [10, 5, 3, 2], 1)
+    return np.select([phonons, elements, thrice, twice], [5, 5, 3, 2], 1)
 
 
 if __name__ == "__main__":
