@@ -148,14 +148,32 @@ def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
             "finetune", "table.csv", "--structure-column", "scope", "--target", "y", "--unit", "eV", "-o", "tuned",
             "-m", "{model}", "--epochs", "100000", "--patience", "100000",
         ],
+        [
+            "evaluate", "table.csv", "--structure-column", "scope", "--target", "y", "--finetune", "--unit", "eV",
+            "-m", "{model}", "--epochs", "100000", "-o", "judged",
+        ],
+        ["pretrain", "--config", "pretrain.toml"],
+        ["embed", "many.scope", "-m", "{model}", "-o", "embeddings.csv"],
+        ["ingest", "long.csv", "-o", "corpus"],
+        ["validate", "Cu.cif", "--calculator", "emt", "--supercell-length", "60", "-m", "{model}"],
         ["serve", "-m", "{model}", "--port", "{port}"],
     ],
-    ids=["predict", "shards", "scope", "screen", "finetune", "serve"],
+    ids=[
+        "predict", "shards", "scope", "screen", "finetune", "evaluate", "pretrain", "embed", "ingest", "validate",
+        "serve",
+    ],
 )  # fmt: skip
 @pytest.mark.usefixtures("many")
 def test_two_interrupts_end_any_command_within_two_seconds(arguments, tiny_checkpoint, tmp_path):
-    rows = [f"{text},{i}" for i, text in enumerate((tmp_path / "many.scope").read_text().split("\n")[:400])]
+    texts = (tmp_path / "many.scope").read_text().split("\n")
+    rows = [f"{text},{i}" for i, text in enumerate(texts[:400])]
     (tmp_path / "table.csv").write_text("\n".join(["scope,y", *rows]))
+    (tmp_path / "long.csv").write_text("\n".join(["scope", *(20 * texts)]))
+    pd.DataFrame({"scope": texts}).to_parquet(tmp_path / "strings.parquet")
+    (tmp_path / "pretrain.toml").write_text(
+        'output = "base"\n[corpus]\nshards = ["strings.parquet"]\n[schedule]\nepochs = 1000\nlearning_rate = 1e-3\n'
+    )
+    write(tmp_path / "Cu.cif", bulk("Cu", cubic=True))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = [word.format(model=tiny_checkpoint, port=port) for word in arguments]
