@@ -16,9 +16,9 @@ from cloud_model.crystal.crystal import (
     no_element,
     no_volume,
 )
-from cloud_model.crystal.elements import ATOMIC_NUMBERS
+from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import shared_sites, sole_element, sole_elements
-from cloud_model.errors import CrystalError, warn_user
+from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
 
@@ -146,7 +146,12 @@ def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
         shares = {str(kind): _shares(list(site.items()), label) for kind, site in kinds.items()}
         of_atoms = [str(kind) for kind in atoms.arrays.get("spacegroup_kinds", ())]
         if of_atoms and shares.keys() >= set(of_atoms):
-            return [shares[kind] for kind in of_atoms]
+            noted = [
+                _site(number, shares[kind], label)
+                for number, kind in zip(atoms.numbers.tolist(), of_atoms, strict=True)
+            ]
+            full = [[(number, 1.0)] for number in atoms.numbers.tolist()]
+            return noted if noted != full else []
         for site in shares.values():  # of which atoms is not known
             sole_element(site, label)
     for name in ("occupancy", "occupancies"):
@@ -154,6 +159,22 @@ def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
             pairs = zip(atoms.numbers.tolist(), atoms.arrays[name].tolist(), strict=True)
             return [[(number, float(amount))] for number, amount in pairs]
     return []
+
+
+def _site(number: int, noted: list[tuple[int, float]], label: str) -> list[tuple[int, float]]:
+    """Elements and occupancies of an atom by a note, which outlives that another element is put in its place."""
+    try:
+        sole_element(noted, label)
+    except DisorderedCrystalError:
+        if number in dict(noted):
+            return noted
+        elements = " and ".join(SYMBOLS[element - 1] for element, _ in noted)
+        raise CrystalError(
+            label,
+            f"an atom is {SYMBOLS[number - 1]} where atoms.info['occupancy'] has {elements}",
+            "Remove the note if the atoms are right.",
+        ) from None
+    return [(number, 1.0)]
 
 
 def _is_instance(crystal: object, module: str, name: str) -> bool:

@@ -103,6 +103,29 @@ def test_disorder_is_refused_with_a_remedy(make):
         from_object(make())
 
 
+def noted_by_ase(sites):
+    """NaCl as ASE reads it, the occupancies of its sites noted."""
+    atoms = bulk("NaCl", "rocksalt", 5.64)
+    atoms.info["occupancy"] = {str(kind): site for kind, site in enumerate(sites)}
+    atoms.set_array("spacegroup_kinds", np.arange(2))
+    return atoms
+
+
+def test_other_elements_in_place_of_noted_ones_count():
+    atoms = noted_by_ase([{"Na": 1.0}, {"Cl": 1.0}])
+    atoms.symbols = ["K", "Br"]
+    assert from_object(atoms).numbers.tolist() == [19, 35]
+
+
+def test_another_element_where_a_partly_occupied_site_is_noted_is_refused():
+    atoms = noted_by_ase([{"Na": 0.6, "K": 0.4}, {"Cl": 1.0}])
+    with pytest.raises(DisorderedCrystalError):
+        from_object(atoms)
+    atoms.symbols = ["Li", "Cl"]
+    with pytest.raises(CrystalError, match=r"an atom is Li where atoms\.info\['occupancy'\] has Na and K"):
+        from_object(atoms)
+
+
 def with_occupancy(amount):
     """One crystal of each carrier, its atom with this occupancy."""
     structure = Structure(Lattice.cubic(3), ["Fe"], [[0, 0, 0]]).as_dict()

@@ -136,9 +136,9 @@ NOT_READ, GARBLED, NO_FIT = "cannot be read", "lacks or garbles an entry", "does
 HUGE = 10**9
 
 CHECKPOINTS = [
-    *(fault(f"no {name}", lambda folder, name=name: (folder / name).unlink(), f"{name}: {NOT_READ}")
+    *(fault(f"no {name}", lambda folder, name=name: (folder / name).unlink(), f"{name} {NOT_READ}")
       for name in (CONFIG, WEIGHTS, VOCABULARY)),
-    *(fault(f"{what} in place of {name}", instead(name, make), f"{name}: {words}")
+    *(fault(f"{what} in place of {name}", instead(name, make), f"{name} {words}")
       for name in (CONFIG, WEIGHTS, VOCABULARY)
       for what, make, words in (("named pipe", os.mkfifo, "is not a regular file"),
                                 ("endless device", lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
@@ -154,7 +154,7 @@ CHECKPOINTS = [
     fault("pickle in place of safetensors", content(WEIGHTS, pickle.dumps(Payload())), "not a readable safetensors"),
     fault("weights that are NaN", weights(first(float("nan"))), "not finite"),
     fault("weights that are infinite", weights(first(float("inf"))), "not finite"),
-    fault("weights that are integers", weights(lambda t: {k: v.int() for k, v in t.items()}), "no floating-point"),
+    fault("weights that are integers", weights(lambda t: {k: v.int() for k, v in t.items()}), "not floating-point"),
     fault("weights of another shape", weights(lambda t: t | {EMBEDDINGS: t[EMBEDDINGS][:-1].contiguous()}), NO_FIT),
     fault("missing weights", weights(lambda t: {k: v for k, v in t.items() if k != EMBEDDINGS}), NO_FIT),
     fault("more weights", weights(lambda t: t | {"0.more": torch.zeros(2)}), NO_FIT),

@@ -46,7 +46,7 @@ def test_predictions_and_embeddings_do_not_depend_on_the_batch(crystals, threads
             frame = model.predict([crystals[row] for row in rows], temperature=TEMPERATURES)
             expected = pd.concat([predicted[row] for row in rows]).select_dtypes("number")
             for name, values in expected.items():
-                np.testing.assert_allclose(frame[name], values, tolerance, err_msg=name)
+                np.testing.assert_allclose(frame[name], values, tolerance, tolerance / 100, err_msg=name)
             embeddings = model.embed([crystals[row] for row in rows])
             np.testing.assert_allclose(embeddings, embedded[rows], rtol=10 * tolerance, atol=tolerance)
     finally:

@@ -121,6 +121,6 @@ def test_unknown_properties_are_refused(structure, tiny_model):
 @pytest.mark.parametrize("wrong", ["NaCl.cif", None, 3, "F | Na | Cl"])
 def test_only_what_carries_predictions_gets_them(tiny_model, rock_salts, wrong):
     for crystals in (wrong, [rock_salts[0], wrong]):
-        with pytest.raises(ArgumentError, match="no Structure"):
+        with pytest.raises(ArgumentError, match="neither a Structure"):
             with_predictions(crystals, model=tiny_model)
     assert with_predictions([], model=tiny_model) == []
