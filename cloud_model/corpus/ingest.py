@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +26,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from cloud_model.arguments import check_column, check_type, checked_path
 from cloud_model.atomic import locked, write_atomically
 from cloud_model.corpus.sources import Record, records
-from cloud_model.errors import ArgumentError, CloudError, DataError, OutputError, VocabularyError, first_line
+from cloud_model.errors import (
+    ArgumentError,
+    CloudError,
+    DataError,
+    OutputError,
+    VocabularyError,
+    first_line,
+    shortly,
+)
 from cloud_model.network.tokenizer import Tokenizer
+from cloud_model.parallel import number_of_processes
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.batches import scopes
-from cloud_model.scope.description import Dialect
+from cloud_model.scope.description import Describer, Dialect
 from cloud_model.scope.string import Scope
 
 BLOCK = 8192  # crystals that are described together; the most rows of a shard
@@ -59,6 +70,11 @@ class IngestSettings:
         The strings of tables.
     n_jobs : int
         Processes, as in joblib; the backend is that of ``joblib.parallel_config``.
+
+    Raises
+    ------
+    ArgumentError
+        If one is out of its range.
     """
 
     dialect: Dialect = "sites"
@@ -66,15 +82,23 @@ class IngestSettings:
     column: str = "scope"
     n_jobs: int = 1
 
+    def __post_init__(self) -> None:
+        Describer(self.dialect, self.symprec, None)
+        check_column("column", self.column)
+        number_of_processes(self.n_jobs)
+
 
 def ingest(
-    sources: Sequence[str], output: Path, tokenizer: Tokenizer, settings: IngestSettings | None = None
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: Path,
+    tokenizer: Tokenizer,
+    settings: IngestSettings | None = None,
 ) -> dict[str, Any]:
     """Describe the crystals of sources, and write each distinct string once.
 
     Parameters
     ----------
-    sources : sequence of str
+    sources : str, path-like or iterable of these
         As `cloud_model.corpus.sources.records` reads them.
     output : Path
         Folder of the shards ``part-00000.parquet`` (columns ``id``, ``scope``, ``space_group``, ``formula``,
@@ -94,19 +118,35 @@ def ingest(
     DataError
         If a source does not exist or ends in an error; what came before is kept.
     ArgumentError
-        If the folder was begun with other settings.
+        If the folder was begun with other settings, or an argument is of a wrong type.
     OutputError
         If it cannot be written, or another process is writing to it.
     """
-    settings = settings or IngestSettings()
+    names = _names(sources)
+    output = checked_path("output", output)
+    check_type("tokenizer", tokenizer, Tokenizer, "Give that of a checkpoint.")
+    settings = IngestSettings() if settings is None else settings
+    check_type("settings", settings, IngestSettings, "Give them, or None.")
     with locked(output, "cloud ingest"):
         try:
-            return _ingest(sources, output, tokenizer, settings)
+            return _ingest(names, output, tokenizer, settings)
         except sqlite3.OperationalError as error:
             reason = "the disk is full" if "full" in str(error) else first_line(error)
             raise OutputError(
                 str(output / STATE), f"cannot be written: {reason}", "Free some space, or use another folder."
             ) from error
+
+
+def _names(sources: Any) -> list[str]:
+    """Names of the sources, or an `ArgumentError`."""
+    if isinstance(sources, str | os.PathLike):
+        sources = [sources]
+    found = list(sources) if isinstance(sources, Iterable) else []
+    if not found or not all(isinstance(source, str | os.PathLike) for source in found):
+        raise ArgumentError(
+            f"sources {shortly(sources)}", "are not names of sources", "Give a list of paths or URLs."
+        )
+    return [os.fspath(source) for source in found]
 
 
 def _ingest(

@@ -7,22 +7,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.arguments import check_column, check_type, checked_integer, checked_path
 from cloud_model.atomic import write_together
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.checkpoints.registry import BASE, resolve
-from cloud_model.errors import ArgumentError, DataError, PropertyError
+from cloud_model.checkpoints.registry import BASE
+from cloud_model.errors import ArgumentError, DataError, PropertyError, check_choice, shortly
 from cloud_model.model import CloudModel
 from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.training.baselines import baseline_predictions
-from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
+from cloud_model.training.finetuning.ensemble import (
+    EnsembleSettings,
+    choose_transform,
+    finetune_ensemble,
+)
 from cloud_model.training.finetuning.labels import LabelledTokens
 from cloud_model.training.finetuning.reading import column, grouped_folds
-from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals
+from cloud_model.training.finetuning.table import (
+    MODEL,
+    Columns,
+    LabelledCrystals,
+    check_table,
+    checked_settings,
+)
 from cloud_model.training.metrics import LEGEND, score_table, scores
 from cloud_model.training.state import remove_states
 
@@ -123,7 +134,7 @@ def evaluate(
     target: str,
     *,
     name: str | None = None,
-    model: str | Path | None = None,
+    model: str | Path | CloudModel | None = None,
     split: str | None = None,
     folder: Path = Path(),
     folds: int = 5,
@@ -139,7 +150,7 @@ def evaluate(
         Columns of crystals and of labels in the unit of the property.
     name : str, optional
         The property; `target` if left out.
-    model : str or Path, optional
+    model : str, Path or CloudModel, optional
         The checkpoint, as in `CloudModel.from_pretrained`.
     split : str, optional
         Column whose rows ``test`` are judged, with baselines fitted to all others. Without it every row is judged,
@@ -157,24 +168,43 @@ def evaluate(
         If the checkpoint does not have the property.
     DataError
         If the table cannot be used.
+    ArgumentError
+        If another argument is out of its range, or of a wrong type.
     """
-    name = name or target
-    checkpoint = Checkpoint.load(resolve(model))
+    check_table(table)
+    check_column("target", target)
+    columns = Columns(structure=structure, units={target: ""}, split=split)
+    folder = checked_path("folder", folder)
+    folds = checked_integer("folds", folds, 2)
+    seed = checked_integer("seed", seed, 0)
+    if name is None:
+        name = target
+    if not isinstance(name, str):
+        raise ArgumentError(f"name {shortly(name)}", "is not the name of a property", "Give one name.")
+    checkpoint = CloudModel.from_pretrained(model).checkpoint
     if name not in checkpoint.config.targets:
         raise PropertyError(
             f"property {name!r}",
             f"is not a scalar property of {checkpoint.config.name!r}",
             f"It has: {', '.join(checkpoint.config.targets) or 'none'}.",
         )
-    crystals = LabelledCrystals.read(
-        table, folder, Columns(structure=structure, units={target: ""}), checkpoint
+    if split is not None:
+        column(table, split)
+    crystals = LabelledCrystals.read(table, folder, columns, checkpoint)
+    tests = (
+        [_test_rows(table, split, crystals)]
+        if split is not None
+        else grouped_folds(crystals.groups, folds, seed)
     )
-    tests = [_test_rows(table, split, crystals)] if split else grouped_folds(crystals.groups, folds, seed)
     parts = [
         _predicted(checkpoint, name, crystals, test).assign(fold=fold, **_baselines(crystals, test, seed))
         for fold, test in enumerate(tests)
     ]
-    how = f"column {split}" if split else f"every row judged; baselines by {folds} folds of formulas"
+    how = (
+        f"column {split}"
+        if split is not None
+        else f"every row judged; baselines by {folds} folds of formulas"
+    )
     return _evaluation(name, checkpoint.config.properties[name].unit, how, parts, crystals)
 
 
@@ -183,7 +213,7 @@ def cross_validate(
     columns: Columns,
     directory: Path,
     *,
-    model: str | Path | None = None,
+    model: str | Path | CloudModel | None = None,
     folder: Path = Path(),
     protocol: Protocol = "formula",
     folds: int = 5,
@@ -199,7 +229,7 @@ def cross_validate(
         With one scalar property.
     directory : Path
         Receives the training state of each fold.
-    model : str or Path, optional
+    model : str, Path or CloudModel, optional
         The checkpoint to start from. By default it is that of `CloudModel.from_pretrained`, for MatBench
         ``cloud-base``.
     folder : Path
@@ -214,10 +244,18 @@ def cross_validate(
     Raises
     ------
     ArgumentError
-        If a benchmark would start from a checkpoint that was trained on labels.
+        If a benchmark would start from a checkpoint that was trained on labels, or an argument is out of its range
+        or of a wrong type.
     """
-    settings = settings or EnsembleSettings()
-    base = Checkpoint.load(resolve(BASE if model is None and protocol == "matbench" else model))
+    check_table(table)
+    check_type("columns", columns, Columns, "Give Columns(structure=..., units={...}).")
+    if len(columns.units) != 1:
+        raise ArgumentError("columns", f"have {len(columns.units)} scalar properties", "Give one.")
+    directory, folder = checked_path("directory", directory), checked_path("folder", folder)
+    check_choice("protocol", protocol, get_args(Protocol))
+    folds = checked_integer("folds", folds, 2)
+    settings = checked_settings(settings)
+    base = CloudModel.from_pretrained(BASE if model is None and protocol == "matbench" else model).checkpoint
     if protocol == "matbench" and base.config.properties:
         raise ArgumentError(
             f"model {base.config.name!r}",

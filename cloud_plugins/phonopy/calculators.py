@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cloud_model.errors import ArgumentError
+from cloud_model.errors import ArgumentError, shortly
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
 NAMES = ("emt", "7net-0", "7net-l3i5", "chgnet")
+
+
+def checked_calculator(calculator: Any) -> Calculator:
+    """Calculator, made if it is a name; or an `ArgumentError`."""
+    if isinstance(calculator, str):
+        return named_calculator(calculator)
+    if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
+        raise ArgumentError(
+            f"calculator {shortly(calculator)}",
+            "is not an ASE calculator",
+            f"Pass one, or a name: {', '.join(NAMES)}.",
+        )
+    found: Calculator = calculator
+    return found
 
 
 def named_calculator(name: str) -> Calculator:

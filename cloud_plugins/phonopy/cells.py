@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
+from cloud_model.errors import PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_plugins.phonopy.spectrum import Array
 
@@ -58,3 +59,11 @@ def composition(crystal: Crystal) -> dict[int, Fraction]:
     """Share of each element, by atomic number."""
     counts = Counter(int(number) for number in crystal.numbers)
     return {number: Fraction(count, counts.total()) for number, count in counts.items()}
+
+
+def check_same_crystal(cell: Crystal, other: Crystal | None, source: str) -> None:
+    """Raise a `PhononError` if phonons are known to be of a crystal of another composition."""
+    if other is not None and composition(cell) != composition(other):
+        raise PhononError(
+            source, f"is of {formula(other)}, not of {formula(cell)}", "Pass the crystal of the phonons."
+        )

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cloud_model.arguments import checked_number, checked_path
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.display.html import render
 from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style, svg
-from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.errors import ArgumentError, PhononError, shortly
+from cloud_model.physics.conditions import checked_pressure
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_model.scope.string import Scope
-from cloud_plugins.phonopy.calculators import named_calculator
-from cloud_plugins.phonopy.cells import formula, unit_cell
+from cloud_plugins.phonopy.calculators import checked_calculator
+from cloud_plugins.phonopy.cells import check_same_crystal, formula, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy
 from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
@@ -250,28 +252,63 @@ def validate_quasi_harmonic(
     """
     from cloud_model import CloudModel
 
-    if not 0 < max_temperature < np.inf:
-        raise ArgumentError(f"max_temperature {max_temperature!r}", "is not positive", "Give it in K.")
+    max_temperature = checked_number("max_temperature", max_temperature, 0, "Give it in K.", above=True)
+    pressure = checked_pressure(pressure)
     loaded = CloudModel.from_pretrained(model)
-    calculator = calculator or getattr(reference, "calc", None)
+    described = None if crystal is None else _described(crystal)
+    if calculator is None:
+        calculator = getattr(reference, "calc", None)
     if calculator is not None:
-        settings = {"supercell_length": supercell_length, "cache": cache}
-        found = _from_calculator(
-            to_crystal(reference), calculator, strains, max_temperature, pressure, **settings
-        )
+        cell = to_crystal(reference)
+        settings: dict[str, Any] = {
+            "supercell_length": checked_number(
+                "supercell_length", supercell_length, 0, "Give it in Angstrom.", above=True
+            ),
+            "cache": None if cache is None else checked_path("cache", cache),
+        }
+        calculator, strains = checked_calculator(calculator), _checked_strains(strains)
+        if isinstance(described, Crystal):
+            check_same_crystal(described, cell, cell.name)
+        # what CLOUD cannot predict is refused before phonons, which take long
+        loaded.thermodynamics(cell if described is None else described, max_temperature, pressure)
+        found = _from_calculator(cell, calculator, strains, max_temperature, pressure, **settings)
     elif isinstance(reference, str | os.PathLike):
         found = _from_folder(Path(reference), max_temperature, pressure)
+        if isinstance(described, Crystal):
+            check_same_crystal(described, found.crystal, found.source)
     else:
-        raise ArgumentError("reference", "is a crystal", "Pass a calculator as well.")
-    described = found.crystal if crystal is None else crystal
+        raise ArgumentError(
+            f"reference {shortly(reference)}",
+            "has no calculator, and is no folder of volumes",
+            "Pass a crystal and a calculator, or a folder.",
+        )
+    if described is None:
+        described = found.crystal
     if described is None:
         raise ArgumentError(found.source, "tells no crystal", "Pass the crystal as the second argument.")
-    if isinstance(described, Scope):
-        described = str(described)
-    if not is_scope_string(described):
-        described = to_crystal(described)
     cloud = loaded.thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
+
+
+def _described(crystal: Any) -> Crystal | str:
+    """Crystal, or SCOPE string, that CLOUD predicts."""
+    if isinstance(crystal, Scope):
+        return str(crystal)
+    return crystal if is_scope_string(crystal) else to_crystal(crystal)
+
+
+def _checked_strains(strains: Any) -> list[float]:
+    try:
+        found = np.asarray(strains, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        found = np.empty(0)
+    if found.ndim != 1 or len(found) < _FEWEST or not (np.isfinite(found) & (found > -1)).all():
+        raise ArgumentError(
+            f"strains {shortly(strains)}",
+            f"are not at least {_FEWEST} finite numbers above -1",
+            "Give relative changes of the volume.",
+        )
+    return found.tolist()
 
 
 def _from_folder(folder: Path, max_temperature: float, pressure: float) -> QuasiHarmonicReference:
@@ -369,18 +406,12 @@ def _tables(references: Sequence[Reference], grid: Array) -> tuple[Array, Array,
 
 def _from_calculator(
     crystal: Crystal,
-    calculator: Calculator | str,
+    calculator: Calculator,
     strains: Sequence[float],
     max_temperature: float,
     pressure: float,
     **settings: Any,
 ) -> QuasiHarmonicReference:
-    if len(strains) < _FEWEST:
-        raise ArgumentError(
-            "strains", f"are {len(strains)}", f"Give at least {_FEWEST} changes of the volume."
-        )
-    if isinstance(calculator, str):
-        calculator = named_calculator(calculator)
     grid = _grid(max_temperature)
     relaxed, _ = static_energy(crystal, calculator, relax="cell")
     phonons, volumes, energies = [], [], []

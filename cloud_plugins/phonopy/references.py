@@ -18,7 +18,7 @@ from cloud_model.crystal.files import read_bytes, to_crystal
 from cloud_model.crystal.reading import ends_inside_number
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
 from cloud_plugins.phonopy import brillouin
-from cloud_plugins.phonopy.calculators import named_calculator
+from cloud_plugins.phonopy.calculators import checked_calculator
 from cloud_plugins.phonopy.cells import unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
@@ -113,8 +113,7 @@ def from_calculator(
     crystal: Crystal, calculator: Calculator | str, temperatures: ArrayLike, **options: Any
 ) -> Reference:
     """Phonons of a crystal from a calculator; `options` are those of `calculate_phonons`."""
-    if isinstance(calculator, str):
-        calculator = named_calculator(calculator)
+    calculator = checked_calculator(calculator)
     phonon, residual = calculate_phonons(crystal, calculator, **options)
     reference = from_phonopy(phonon, f"{crystal.name} by {type(calculator).__name__}", temperatures)
     remarks = reference.warnings

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.conditions import checked_temperatures
 from cloud_model.scope.string import Scope
-from cloud_plugins.phonopy.cells import composition, formula
+from cloud_plugins.phonopy.cells import check_same_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
@@ -82,7 +81,8 @@ def validate_heat_capacity(
     """
     temperatures = checked_temperatures(temperatures)
     loaded: Any = model if hasattr(model, "thermodynamics") else _load(model)
-    calculator = calculator or getattr(reference, "calc", None)
+    if calculator is None:
+        calculator = getattr(reference, "calc", None)
     if calculator is None:
         phonons = read_reference(reference, temperatures)
     else:
@@ -105,7 +105,7 @@ def validate_heat_capacity(
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
     if not is_scope_string(described):
         described = to_crystal(described)
-        _check_same_crystal(described, phonons)
+        check_same_crystal(described, phonons.crystal, phonons.source)
     return HeatCapacityValidation(
         crystal=described,
         source=phonons.source,
@@ -130,15 +130,6 @@ def _unstable(phonons: Reference) -> PhononError:
 def _imaginary_modes(phonons: Reference) -> list[str]:
     share = phonons.spectrum.imaginary_share
     return [f"{100 * share:.2g} % of the modes are imaginary and left out"] if share else []
-
-
-def _check_same_crystal(cell: Crystal, phonons: Reference) -> None:
-    if phonons.crystal is not None and composition(cell) != composition(phonons.crystal):
-        raise PhononError(
-            phonons.source,
-            f"is of {formula(phonons.crystal)}, not of {formula(cell)}",
-            "Pass the crystal of the phonons.",
-        )
 
 
 def _load(model: str | os.PathLike[str] | CloudModel | None) -> CloudModel:

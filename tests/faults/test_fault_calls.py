@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,13 +21,20 @@ from pymatgen.core import Element, Structure
 import cloud_plugins
 import cloud_plugins.pymatgen
 from cloud_model import CloudModel, Scope, debye
+from cloud_model.corpus import ingest as ingesting
+from cloud_model.corpus.ingest import IngestSettings, ingest
 from cloud_model.crystal.files import read_crystal, read_crystals
-from cloud_model.errors import CloudError
+from cloud_model.errors import ArgumentError, CloudError
 from cloud_model.scope.batches import scopes
+from cloud_model.training import evaluation
+from cloud_model.training.finetuning import table as finetuning
+from cloud_model.training.finetuning.ensemble import EnsembleSettings
+from cloud_model.training.finetuning.table import Columns
+from cloud_plugins.phonopy import quasi_harmonic
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-SALT = bulk("NaCl", "rocksalt", 5.64)
+SALT, COPPER = bulk("NaCl", "rocksalt", 5.64), bulk("Cu")
 MISTAKES: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None,
     "number": lambda: 3,
@@ -113,6 +121,72 @@ def functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], d
     return found
 
 
+def long_functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    """Each public function that works for long, and good arguments for it."""
+    strings = [str(Scope.from_orbits(225, f"Na:4a;{anion}:4b")) for anion in ("F", "Cl", "Br", "I")]
+    table = pd.DataFrame({"crystal": strings, "band_gap": [9.0, 8.0, 7.0, 6.0]})
+    columns = Columns(structure="crystal", units={"band_gap": "eV"})
+    labelled = {"table": table, "model": model, "folder": folder}
+    tuning = {**labelled, "columns": columns, "settings": EnsembleSettings(folds=2)}
+    names = {"structure": "crystal", "target": "band_gap", "name": "band_gap", "split": None}
+    return {
+        "finetune": (finetuning.finetune_table, {**tuning, "output": folder / "tuned"}),
+        "evaluate": (evaluation.evaluate, {**labelled, **names, "folds": 2, "seed": 0}),
+        "cross_validate": (
+            evaluation.cross_validate,
+            {**tuning, "directory": folder / "folds", "protocol": "formula", "folds": 2}),
+        "ingest": (
+            ingest,
+            {
+                "sources": [folder / "salt.cif"],
+                "output": folder / "corpus",
+                "tokenizer": model.checkpoint.tokenizer,
+                "settings": IngestSettings(),
+            },
+        ),
+        "validate_quasi_harmonic": (
+            cloud_plugins.validate_quasi_harmonic,
+            {
+                "reference": COPPER,
+                "crystal": COPPER,
+                "model": model,
+                "calculator": "emt",
+                "max_temperature": 300.0,
+                "pressure": 0.0,
+                "strains": quasi_harmonic.STRAINS,
+                "supercell_length": 5.0,
+                "cache": folder / "forces",
+            },
+        ),
+    }  # fmt: skip
+
+
+WORK = {
+    "finetune": (finetuning, "finetune_ensemble"),
+    "evaluate": (evaluation, "_predicted"),
+    "cross_validate": (evaluation, "finetune_ensemble"),
+    "ingest": (ingesting, "scopes"),
+    "validate_quasi_harmonic": (quasi_harmonic, "_from_calculator"),
+}
+"""Where the work of long functions begins."""
+
+PATHS = ("empty text", "word", "missing file", "folder")
+RIGHT = {
+    **dict.fromkeys(("model", "name", "split", "crystal", "settings"), ("nothing",)),
+    **dict.fromkeys(("folds", "seed", "max_temperature", "supercell_length"), ("number",)),
+    **dict.fromkeys(("folder", "output", "directory", "sources"), PATHS),
+    "cache": ("nothing", *PATHS),
+    "pressure": ("number", "truth"),
+}
+"""Arguments of long functions for which what is a mistake elsewhere is none."""
+
+SETTINGS = {
+    "Columns": (Columns, {"structure": "crystal", "units": {"gap": "eV"}, "transforms": {"gap": "identity"},
+        "temperatures": None, "heat_capacities": None, "internal_energies": None, "split": None}),
+    "EnsembleSettings": (EnsembleSettings, asdict(EnsembleSettings())),
+    "IngestSettings": (IngestSettings, asdict(IngestSettings())),
+}  # fmt: skip
+
 HOSTS = {
     "CloudEmbedder": (cloud_plugins.CloudEmbedder, "fit_transform"),
     "CloudRegressor": (cloud_plugins.CloudRegressor, "fit"),
@@ -131,6 +205,35 @@ def test_functions(name, tiny_model, tmp_path, monkeypatch):
     function, good = functions(tiny_model, tmp_path)[name]
     for argument, mistake in product(good, MISTAKES):
         outcome(partial(function, **good | {argument: MISTAKES[mistake]()}), f"{argument}: {mistake}")
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_long_functions(name, tiny_model, tmp_path, monkeypatch):
+    """Mistakes are refused before the work begins."""
+    monkeypatch.chdir(tmp_path)
+    SALT.write("salt.cif")
+    function, good = long_functions(tiny_model, tmp_path)[name]
+    begun: list[tuple[str, str]] = []
+
+    def work(*_: Any, **__: Any) -> None:
+        begun.append((argument, mistake))
+        raise ArgumentError("the work", "begins", "Wait.")
+
+    monkeypatch.setattr(*WORK[name], work)
+    argument, mistake = "no argument", "no mistake"
+    outcome(partial(function, **good), mistake)
+    assert begun == [(argument, mistake)]
+    begun.clear()
+    for argument, mistake in product(good, MISTAKES):
+        outcome(partial(function, **good | {argument: MISTAKES[mistake]()}), f"{argument}: {mistake}")
+    assert [call for call in begun if call[1] not in RIGHT.get(call[0], ())] == []
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings(name):
+    make, good = SETTINGS[name]
+    for argument, mistake in product(good, MISTAKES):
+        outcome(partial(make, **good | {argument: MISTAKES[mistake]()}), f"{argument}: {mistake}")
 
 
 @pytest.mark.parametrize("name", HOSTS)

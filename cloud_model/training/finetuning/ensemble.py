@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cloud_model.arguments import checked_integer, checked_number
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
-from cloud_model.network.precision import Choice
+from cloud_model.network.precision import Choice, check_precision
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import HARMONIC, PropertyInfo, ScalarTarget, Transform
@@ -61,6 +62,11 @@ class EnsembleSettings:
         Precision of matrix products, as in `Schedule`.
     seed : int
         Random seed of the first member; those of the others follow it.
+
+    Raises
+    ------
+    ArgumentError
+        If one is out of its range.
     """
 
     members: int = 3
@@ -75,6 +81,21 @@ class EnsembleSettings:
     spectra: int = 4
     precision: Choice = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("members", "epochs", "patience", "tokens_per_batch", "spectra"):
+            object.__setattr__(self, name, checked_integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "folds", checked_integer("folds", self.folds, 2))
+        object.__setattr__(self, "seed", checked_integer("seed", self.seed, 0))
+        checked_number("learning_rate", self.learning_rate, 0, "Give one such as 0.001.", above=True)
+        checked_number(
+            "encoder_rate", self.encoder_rate, 0, "Give one such as 0.5, or 0 to freeze the encoder."
+        )
+        if checked_number("layer_decay", self.layer_decay, 0, "Give one such as 0.8.", above=True) > 1:
+            raise ArgumentError(f"layer_decay {self.layer_decay}", "is above 1", "Give one such as 0.8.")
+        if checked_number("dropout", self.dropout, 0, "Give a share below 1.") >= 1:
+            raise ArgumentError(f"dropout {self.dropout}", "is not below 1", "Give a share below 1.")
+        check_precision(self.precision)
 
 
 @dataclass(frozen=True)
@@ -146,8 +167,6 @@ def finetune_ensemble(
     HeldOut
         What was predicted of them.
     """
-    if settings.members < 1:
-        raise ArgumentError(f"members {settings.members}", "is not a positive number", "Train at least one.")
     labels = crystals.labels
     curves = bool(labels.heat_capacities.shape[1])
     targets = {

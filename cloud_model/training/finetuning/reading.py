@@ -55,9 +55,10 @@ def read_table(path: Path) -> pd.DataFrame:
 def column(table: pd.DataFrame, name: str) -> pd.Series:
     """Pick a column, or raise a `DataError` that lists the columns there are."""
     if name not in table:
-        raise DataError(
-            f"column {name!r}", "is not in the table", f"It has: {', '.join(map(str, table.columns))}."
-        )
+        known = ", ".join(map(str, table.columns)) or "none"
+        raise DataError(f"column {name!r}", "is not in the table", f"It has: {known}.")
+    if list(table.columns).count(name) > 1:
+        raise DataError(f"column {name!r}", "is in the table more than once", "Rename one of them.")
     return table[name]
 
 
@@ -97,14 +98,17 @@ def curves(table: pd.DataFrame, name: str, points: int | None = None) -> NDArray
     for i, cell in enumerate(column(table, name)):
         try:
             parsed = parse_json(cell) if isinstance(cell, str) else cell
-            rows.append(np.atleast_1d(np.asarray([] if parsed is None else parsed, dtype=float)))
+            row = np.atleast_1d(np.asarray([] if parsed is None else parsed, dtype=float))
+            if row.ndim > 1 or (points is not None and len(row) > points):
+                raise ValueError(f"its shape is {row.shape}")
+            rows.append(row)
         except (ValueError, TypeError) as error:
             raise DataError(
                 f"row {i} of column {name!r}",
                 f"is not a list of numbers ({error})",
                 "Write it as JSON: [50, 100].",
             ) from error
-    padded = np.full((len(rows), points or max(len(row) for row in rows)), np.nan)
+    padded = np.full((len(rows), points or max((len(row) for row in rows), default=0)), np.nan)
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row
     return padded

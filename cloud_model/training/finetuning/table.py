@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from cloud_model.atomic import write_atomically
+from cloud_model.arguments import check_column, check_type, checked_path
+from cloud_model.atomic import output_error, write_atomically
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.checkpoints.registry import resolve
-from cloud_model.errors import ArgumentError, CloudError, DataError, warn_user
+from cloud_model.errors import ArgumentError, CloudError, DataError, check_choice, shortly, warn_user
+from cloud_model.model import CloudModel
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.properties.catalogue import THERMODYNAMICS, PropertyInfo, Transform
 from cloud_model.scope.string import Scope
@@ -68,6 +69,11 @@ class Columns:
         J/mol-atom with the zero-point energy, at the temperatures.
     split : str or None
         ``train``, ``validation`` (or ``val``) and ``test``; without it formulas are split at random.
+
+    Raises
+    ------
+    ArgumentError
+        If these are not names of columns, none has labels, or a transform is unknown.
     """
 
     structure: str
@@ -77,6 +83,27 @@ class Columns:
     heat_capacities: str | None = None
     internal_energies: str | None = None
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        check_column("structure", self.structure)
+        for name in ("temperatures", "heat_capacities", "internal_energies", "split"):
+            if getattr(self, name) is not None:
+                check_column(name, getattr(self, name))
+        for name in ("units", "transforms"):
+            texts = getattr(self, name)
+            if not (
+                isinstance(texts, Mapping)
+                and all(isinstance(text, str) for text in (*texts, *texts.values()))
+            ):
+                raise ArgumentError(
+                    f"{name} {shortly(texts)}", "is not a dict of strings", "Give {'gap': ...}."
+                )
+        for name, transform in self.transforms.items():
+            check_choice("transform", transform, get_args(Transform))
+            if name not in self.units:
+                raise ArgumentError(f"transform of {name!r}", "has no unit", "Give each property a unit.")
+        if not self.units and self.heat_capacities is None:
+            raise ArgumentError("columns", "name no labels", "Give units, or heat_capacities.")
 
 
 @dataclass(frozen=True)
@@ -155,7 +182,7 @@ def finetune_table(
     columns: Columns,
     output: Path,
     *,
-    model: str | Path | None = None,
+    model: str | Path | CloudModel | None = None,
     folder: Path = Path(),
     settings: EnsembleSettings | None = None,
 ) -> dict[str, Any]:
@@ -170,7 +197,7 @@ def finetune_table(
     output : Path
         The checkpoint directory, which `CloudModel.from_pretrained` reads. Besides it holds ``evaluation.json``,
         ``finetune.toml`` with every setting, and ``training/`` with the metrics of each member.
-    model : str or Path, optional
+    model : str, Path or CloudModel, optional
         The checkpoint to start from, as in `CloudModel.from_pretrained`.
     folder : Path
         Where relative paths of structures begin.
@@ -188,9 +215,14 @@ def finetune_table(
         If the table cannot be used.
     CheckpointError
         If the checkpoint to start from cannot be read.
+    ArgumentError
+        If another argument is of a wrong type.
     """
-    settings = settings or EnsembleSettings()
-    base = Checkpoint.load(resolve(model))
+    check_table(table)
+    check_type("columns", columns, Columns, "Give Columns(structure=..., units={...}).")
+    output, folder = checked_path("output", output), checked_path("folder", folder)
+    settings = checked_settings(settings)
+    base = CloudModel.from_pretrained(model).checkpoint
     crystals = LabelledCrystals.read(table, folder, columns, base)
     training, folds, test = _split(table, columns, crystals, settings)
     labels = crystals.labels[training]
@@ -198,7 +230,10 @@ def finetune_table(
         name: columns.transforms.get(name, choose_transform(labels.scalars[:, i]))
         for i, name in enumerate(columns.units)
     }
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(output, error) from error
     _write_settings(output, columns, transforms, settings, base)
     checkpoint, held_out = finetune_ensemble(
         base,
@@ -235,8 +270,6 @@ def judge_test(
     checkpoint: Checkpoint, crystals: LabelledCrystals, training: NDArray[np.int64], test: NDArray[np.int64]
 ) -> dict[str, Scores]:
     """Scores of a checkpoint and the baselines on test rows, of baselines fitted to training rows."""
-    from cloud_model.model import CloudModel
-
     names = list(checkpoint.config.targets)
     predicted = CloudModel(checkpoint).predict([crystals.scopes[row] for row in test], names)
     results = {}
@@ -249,6 +282,24 @@ def judge_test(
         )
         results[name] = rows | {key: scores(label[test], value) for key, value in baselines.items()}
     return results
+
+
+def check_table(table: object) -> None:
+    """Raise an `ArgumentError` unless this is a DataFrame."""
+    import pandas as pd
+
+    check_type("table", table, pd.DataFrame, "Read it with pandas.")
+
+
+def checked_settings(settings: object) -> EnsembleSettings:
+    """Settings, those by default for None, or an `ArgumentError`."""
+    if settings is None:
+        return EnsembleSettings()
+    if not isinstance(settings, EnsembleSettings):
+        raise ArgumentError(
+            f"settings {shortly(settings)}", "are not EnsembleSettings", "Give them, or None."
+        )
+    return settings
 
 
 def _labels(table: pd.DataFrame, columns: Columns) -> Labels[Array]:

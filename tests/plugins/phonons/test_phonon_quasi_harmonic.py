@@ -197,7 +197,7 @@ def test_potentials_whose_forces_jump_are_refused(name, package, atoms, tiny_mod
 def test_arguments_out_of_range(tiny_model):
     with pytest.raises(ArgumentError, match="strains"):
         validate_quasi_harmonic(bulk("Cu"), calculator="emt", model=tiny_model, strains=[0.0, 0.01])
-    with pytest.raises(ArgumentError, match="is a crystal"):
+    with pytest.raises(ArgumentError, match="has no calculator"):
         validate_quasi_harmonic(bulk("Cu"), model=tiny_model)
     with pytest.raises(ArgumentError, match="max_temperature"):
         validate_quasi_harmonic(bulk("Cu"), calculator="emt", model=tiny_model, max_temperature=-1)

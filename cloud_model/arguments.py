@@ -1,0 +1,51 @@
+"""Arguments that users give, checked before work begins."""
+
+from __future__ import annotations
+
+import os
+from math import inf, isfinite, nan
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from cloud_model.errors import ArgumentError, shortly
+
+
+def check_type(name: str, value: object, kind: type, remedy: str) -> None:
+    """Raise an `ArgumentError` unless an argument is of a type."""
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{name} {shortly(value)}", f"is not a {kind.__name__}", remedy)
+
+
+def check_column(name: str, value: object) -> None:
+    """Raise an `ArgumentError` unless an argument is the name of a column."""
+    if not isinstance(value, str):
+        raise ArgumentError(f"{name} {shortly(value)}", "is not the name of a column", "Give one name.")
+
+
+def checked_path(name: str, value: Any) -> Path:
+    """Path, or an `ArgumentError`."""
+    if not isinstance(value, str | os.PathLike) or "\0" in (text := os.fspath(value)):
+        raise ArgumentError(f"{name} {shortly(value)}", "is not a path", "Give the path of a folder.")
+    return Path(text)
+
+
+def checked_integer(name: str, value: Any, least: int) -> int:
+    """Integer from a bound to 2**31 - 1, which fits whatever it is passed to, or an `ArgumentError`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < 2**31:
+        raise ArgumentError(
+            f"{name} {shortly(value)}", f"is not an integer from {least} to {2**31 - 1}", "Give one."
+        )
+    return int(value)
+
+
+def checked_number(name: str, value: Any, least: float, remedy: str, above: bool = False) -> float:
+    """Finite number of at least a bound, or above it, or an `ArgumentError`."""
+    try:
+        number = nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        number = inf
+    if not (isfinite(number) and (number > least if above else number >= least)):
+        bound = f"{'above' if above else 'of at least'} {least:g}"
+        raise ArgumentError(f"{name} {shortly(value)}", f"is not a finite number {bound}", remedy)
+    return number
