@@ -19,7 +19,6 @@ from pathlib import Path
 from benchmark_page import benchmark_page, draw, errors
 
 from cloud_model import CloudModel
-from cloud_model.checkpoints.registry import available
 from cloud_model.cli import cloud
 from cloud_model.crystal.formats import FORMATS
 from cloud_model.display.numbers import uncertain
@@ -130,9 +129,8 @@ def commands() -> str:
 
 def models() -> str:
     """Links to the model cards in the repository."""
-    package = ROOT / "cloud_model" / "checkpoints"
-    names = [name for name, directory in available().items() if directory.is_relative_to(package)]
-    return "\n".join(f"- [{name}](../../cloud_model/checkpoints/{name}/README.md)" for name in names)
+    cards = sorted(path.relative_to(ROOT) for path in ROOT.glob("cloud_model/checkpoints/*/README.md"))
+    return "\n".join(f"- [{card.parent.name}](../../{card.as_posix()})" for card in cards)
 
 
 def examples() -> str:
