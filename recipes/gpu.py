@@ -20,22 +20,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
-from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.network import batches
-from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.predictor import Predictor
-from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
 from cloud_model.training.loop import Schedule
-from cloud_model.training.pretraining.pretrain import pretrain
-from recipes.compositions import elements_of
+from cloud_model.training.pretraining.run import CorpusSettings, EncoderSettings, PretrainingRun
 from recipes.finetune import finetune
 
 SMALL, WIDE = (4, 256), (6, 384)  # layers and width
-
-
 TEACHERS = 5
 PRETRAINING = 4  # passes
 TEACHER_PASS, TAUGHT_PASS = 2.2, 12.0  # seconds on an H200
@@ -131,52 +123,22 @@ def prepare_process() -> None:
 
 
 def pretrained(data: Path, output: Path, shape: tuple[int, int]) -> None:
-    """Pretrain an encoder of so many layers and units, unless it is there."""
-    if output.exists():
-        return
+    """Pretrain an encoder of so many layers and units; one that is finished is left as it is."""
     layers, width = shape
-    strings, held_out = (
-        pd.read_parquet(data / f"{part}.parquet").scope.tolist() for part in ("corpus", "validation")
-    )
-    tokenizer = Remembering(build_vocabulary(set().union(*map(elements_of, strings))), 128)
-    config = EncoderConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        intermediate_size=4 * width,
-        max_position_embeddings=tokenizer.max_length,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    encoder = pretrain(
-        strings,
-        tokenizer,
-        config,
-        Schedule(epochs=PRETRAINING, learning_rate=8e-4),
-        output.with_name(f"{output.name}-training"),
-        validation=held_out[:2000],
+    PretrainingRun(
+        output=str(output),
+        corpus=CorpusSettings(
+            shards=[str(data / "corpus.parquet")], validation=[str(data / "validation.parquet")]
+        ),
+        encoder=EncoderSettings(
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+            intermediate_size=4 * width,
+        ),
+        schedule=Schedule(epochs=PRETRAINING, learning_rate=8e-4),
         tokens_per_batch=TOKENS_PER_BATCH,
-    )
-    predictor = Predictor(config, 0, 0)
-    predictor.encoder.load_state_dict(encoder.state_dict())
-    described = CheckpointConfig(name=output.name, dialect="sites", symprec=0.01, encoder=config)
-    checkpoint = Checkpoint(described, tokenizer, [predictor.eval()])
-    checkpoint.save(output, f"# {output.name}\n\nPretrained on {len(strings)} strings.\n")
-
-
-class Remembering(Tokenizer):
-    """A tokenizer that looks up each string once, where passes follow one another in seconds."""
-
-    def __init__(self, vocabulary: tuple[str, ...], max_length: int) -> None:
-        super().__init__(vocabulary, max_length)
-        self._known: dict[str, Tokens] = {}
-
-    def encode(self, text: str) -> Tokens:
-        """As the tokenizer does."""
-        if text not in self._known:
-            self._known[text] = self._tokenize(text)
-        return self._known[text]
+    ).execute()
 
 
 if __name__ == "__main__":
