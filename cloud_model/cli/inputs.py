@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from itertools import islice, starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloud_model.crystal.crystal import Crystal
     from cloud_model.crystal.files import Selection
     from cloud_model.errors import CloudError
+    from cloud_model.scope.string import Scope
 
 CHUNK = 512  # crystals read, predicted and printed at a time
 _T = TypeVar("_T")
@@ -65,6 +66,12 @@ class Report:
         self.say(text if text.startswith(source.name) else f"{source.name}: {text}")
         self.exit_code = 1
 
+    def doubt(self, source: Source) -> None:
+        """Say that the predictions for one input are not to be trusted."""
+        self.say(
+            f"{source.name}: unlike the training crystals (out of domain), so do not trust its predictions"
+        )
+
     def say(self, line: str) -> None:
         """Print a line on standard error."""
         if self._silent:
@@ -77,6 +84,11 @@ class Report:
         for line in other.lines:
             self.say(line)
         self.exit_code = max(self.exit_code, other.exit_code)
+
+
+def fields_of(scope: Scope | None) -> dict[str, Any]:
+    """What was read of a crystal, for its record; None in all fields if it could not be."""
+    return {name: getattr(scope, name, None) for name in ("formula", "space_group", "n_atoms")}
 
 
 def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

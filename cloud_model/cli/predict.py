@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud_model.cli import options, shards
-from cloud_model.cli.inputs import CHUNK, Report, Source, batched, chunks
+from cloud_model.cli.inputs import CHUNK, Report, Source, batched, chunks, fields_of
 from cloud_model.cli.output import console, print_csv, print_json
 from cloud_model.errors import CloudError, CloudWarning
 
@@ -138,19 +138,14 @@ def _records(
         predictions = zip(*tables, strict=True)
         for source, scope in zip(sources, scopes, strict=True):
             rows = [missing | {"error": str(scope)}] * len(tables)
-            if isinstance(scope, CloudError):
-                read = dict.fromkeys(("formula", "space_group", "n_atoms"))
-            else:
-                read = {name: getattr(scope, name) for name in ("formula", "space_group", "n_atoms")}
+            read = fields_of(None if isinstance(scope, CloudError) else scope)
             if order or not isinstance(scope, CloudError):
                 rows = next(predictions)
             error = rows[0]["error"]
             if error:
                 report.failed(source, error)
             elif rows[0].get("out_of_domain"):
-                report.say(
-                    f"{source.name}: unlike the training crystals (out of domain), so do not trust its predictions"
-                )
+                report.doubt(source)
             yield {"input": source.name, **read, **_over_temperature(temperatures, rows)}
 
 

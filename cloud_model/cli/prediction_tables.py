@@ -100,12 +100,15 @@ def label(row: Row) -> str:
     return f"{row['input']}: {row['formula']}, {group}{atoms}"
 
 
+def short_name(row: Row) -> str:
+    """Name of the crystal where space is scarce."""
+    return "SCOPE string" if is_scope_string(row["input"]) else Path(row["input"]).name
+
+
 def _identity(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Columns that say what was read."""
     return {
-        "crystal": [
-            "SCOPE string" if is_scope_string(row["input"]) else Path(row["input"]).name for row in rows
-        ],
+        "crystal": [short_name(row) for row in rows],
         "formula": [row["formula"] or "disordered" for row in rows],
         "group": [space_group_symbol(row["space_group"]) if row["space_group"] else "" for row in rows],
         "atoms": ["" if row["n_atoms"] is None else str(row["n_atoms"]) for row in rows],
@@ -129,11 +132,11 @@ def _properties_down(
         _RATIO: [f"{ratio:.2f}" if ratio else "" for ratio in ratios],
     }
     shown = {title: cells for title, cells in columns.items() if any(cells)}
-    widths = {title: max(map(len, [*title.split("\n"), *cells])) for title, cells in shown.items()}
+    widths = widths_of(shown)
     gap = 2
     if sum(widths.values()) + gap * len(widths) > screen.width:
         shown.pop(_RATIO, None)
-    return table_of(shown, widths, gap)
+    return table_of(shown, gap=gap)
 
 
 def _print_across(
@@ -152,7 +155,7 @@ def _print_across(
     widths = {
         heading: max(len(word) for word in [*heading.split(), *cells]) for heading, cells in columns.items()
     }
-    first = {title: max(map(len, [title, *cells])) for title, cells in identity.items()}
+    first = widths_of(identity)
     gap = 2
     if sum(first.values()) + sum(widths.values()) + gap * (len(first) + len(widths)) > screen.width:
         gap = 1
@@ -179,8 +182,16 @@ def _heading(name: str, info: PropertyInfo, temperature: str) -> str:
     return "\n".join(filter(None, lines))
 
 
-def table_of(columns: Mapping[str, Sequence[str]], widths: Mapping[str, int], gap: int = 2) -> Table:
-    """Table of texts, names to the left, numbers to the right."""
+def widths_of(columns: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Widths in which every line of a heading and every cell stays whole."""
+    return {title: max(map(len, [*title.split("\n"), *cells])) for title, cells in columns.items()}
+
+
+def table_of(
+    columns: Mapping[str, Sequence[str]], widths: Mapping[str, int] | None = None, gap: int = 2
+) -> Table:
+    """Table of texts, names to the left, numbers to the right; as wide as its texts unless told otherwise."""
+    widths = widths or widths_of(columns)
     between = gap - 1  # the box itself has one
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, between, 0, 0))
     for i, heading in enumerate(columns):

@@ -11,16 +11,16 @@ import click
 
 from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
-from cloud_model.cli.inputs import chunks
+from cloud_model.cli.inputs import chunks, fields_of
 from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cloud_model.cli.inputs import Source
     from cloud_model.model import CloudModel
     from cloud_model.physics.fits import Form
     from cloud_model.physics.thermodynamics import Thermodynamics
+    from cloud_model.scope.string import Scope
 
 _TEMPERATURES = tuple(range(0, 1001, 50))
 _POINTS = 201  # of a curve
@@ -84,17 +84,23 @@ def thermo(
     """
     import numpy as np
 
+    from cloud_model.cli.prediction_tables import label
+    from cloud_model.errors import CloudError
+
     options.check_outputs(overwrite, plot)
     sources = next(chunks([crystal]))
     if len(sources) > 1:
         raise click.UsageError(f"{crystal!r} is several crystals; give one, such as {sources[0].name}")
     grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
-    _warn(loaded, sources[0])
+    scope = loaded.scopes([sources[0].crystal])[0]
+    if isinstance(scope, CloudError):
+        raise scope
+    _warn(loaded, scope, sources[0].name)
     if fit:
-        _print_fit(loaded, sources[0], fit, float(grid.max()), pressure, output_format)
+        _print_fit(loaded, scope, sources[0].name, fit, float(grid.max()), pressure, output_format)
         return
-    found = loaded.thermodynamics(sources[0].crystal, grid, pressure)
+    found = loaded.thermodynamics(scope, grid, pressure)
     frame = found.to_frame()
     curve = replace(found, temperatures=np.linspace(0, max(grid.max(), 1), _POINTS))
     if plot:
@@ -104,36 +110,24 @@ def thermo(
     elif output_format == "csv":
         print_csv(frame.to_dict("records"))
     else:
-        _print_table(frame, _label(loaded, sources[0]))
+        _print_table(frame, label({"input": sources[0].name, **fields_of(scope)}))
         if plot:
             click.echo(f"Wrote {plot}")
         else:
             _draw(curve)
 
 
-def _warn(model: CloudModel, source: Source) -> None:
+def _warn(model: CloudModel, scope: Scope, name: str) -> None:
     """Say on standard error what the thermodynamics of this crystal lack."""
     from cloud_model.crystal.formula import parse_formula
-    from cloud_model.errors import CloudError
     from cloud_model.properties.catalogue import imaginary_modes_warning, magnetism_warning
 
-    scope = model.scopes([source.crystal])[0]
-    if isinstance(scope, CloudError):
-        raise scope
     warnings = [magnetism_warning(parse_formula(scope.formula))]
     if "dynamic_stability" in model.properties:
-        probability = model.predict(source.crystal, "dynamic_stability").dynamic_stability.item()
+        probability = model.predict(scope, "dynamic_stability").dynamic_stability.item()
         warnings.append(imaginary_modes_warning(probability))
     for warning in filter(None, warnings):
-        click.echo(f"{source.name}: {warning}", err=True)
-
-
-def _label(model: CloudModel, source: Source) -> str:
-    from cloud_model.cli.prediction_tables import label
-
-    scope = model.scopes([source.crystal])[0]
-    read = {name: getattr(scope, name) for name in ("formula", "space_group", "n_atoms")}
-    return label({"input": source.name, **read})
+        click.echo(f"{name}: {warning}", err=True)
 
 
 def _print_table(frame: pd.DataFrame, title: str) -> None:
@@ -145,31 +139,32 @@ def _print_table(frame: pd.DataFrame, title: str) -> None:
     for name, heading in headings.items():
         factor = 1e6 if name == "thermal_expansion" else 1.0
         columns[heading] = [uncertain(factor * row[name], factor * row[f"{name}_std"]) for row in rows]
-    widths = {head: max(map(len, [*head.split("\n"), *cells])) for head, cells in columns.items()}
     screen = console()
     screen.print(title, soft_wrap=True)
     screen.print()
-    screen.print(table_of(columns, widths, gap=1))
+    screen.print(table_of(columns, gap=1))
 
 
 def _print_fit(
-    model: CloudModel, source: Source, form: Form, highest: float, pressure: float, output_format: str
+    model: CloudModel,
+    scope: Scope,
+    name: str,
+    form: Form,
+    highest: float,
+    pressure: float,
+    output_format: str,
 ) -> None:
     import numpy as np
 
     from cloud_model.crystal.formula import parse_formula
-    from cloud_model.errors import CloudError
     from cloud_model.physics.fits import ROOM, fit_heat_capacity
 
-    scope = model.scopes([source.crystal])[0]
-    if isinstance(scope, CloudError):
-        raise scope
     if highest < ROOM + 100:
         raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
     curve = model.thermodynamics(scope, np.linspace(ROOM, highest, _POINTS), pressure)
     found = fit_heat_capacity(curve, form, sum(parse_formula(scope.formula).values()))
     record = {
-        "input": source.name,
+        "input": name,
         "formula": scope.formula,
         "form": form,
         **found.coefficients,
@@ -182,9 +177,9 @@ def _print_fit(
     elif output_format == "csv":
         print_csv([record])
     else:
-        table = new_table("coefficient", form, title=f"{source.name}, per mole of {scope.formula}")
-        for name, value in found.coefficients.items():
-            table.add_row(name, f"{value:.9g}")
+        table = new_table("coefficient", form, title=f"{name}, per mole of {scope.formula}")
+        for coefficient, value in found.coefficients.items():
+            table.add_row(coefficient, f"{value:.9g}")
         console().print(table)
         click.echo(
             f"{found.lowest:g} to {found.highest:g} K, largest deviation of Cp {found.largest_deviation:.2g} "

@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from cloud_model.network.precision import Precision, kernels
+from cloud_model.network.precision import Precision, kernels, padded_to
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 
 TOKENS_PER_BATCH = 1024
@@ -69,8 +68,7 @@ def run_batched(
 
 def padded_rows(function: Callable[[Tensor], Result], features: Tensor) -> Result:
     """Apply a function of rows to some rows, and to as many of zeros as make their number a multiple of `ROWS`."""
-    missing = -len(features) % ROWS
-    result = function(functional.pad(features, (0, 0, 0, missing)) if missing else features)
+    result = function(padded_to(-(-len(features) // ROWS) * ROWS, features))
     return each(lambda part: part[: len(features)], result)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cloud_model.network.precision import kernel_rows
+from cloud_model.network.precision import kernel_rows, padded_to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class SelfAttention(nn.Module):
                 )
         else:
             attended = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
-        return _pad(attended.transpose(1, 2).flatten(2).flatten(0, 1), len(hidden))
+        return padded_to(len(hidden), attended.transpose(1, 2).flatten(2).flatten(0, 1))
 
 
 class ResidualOutput(nn.Module):
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
             Shape (batch, length, hidden_size).
         """
         hidden = self.embeddings(ids, types).flatten(0, 1)
-        hidden = _pad(hidden, kernel_rows(len(hidden), hidden.device))
+        hidden = padded_to(kernel_rows(len(hidden), hidden.device), hidden)
         attention_mask = None if mask is None else mask[:, None, None, :]
         for layer in cast(nn.ModuleList, self.encoder["layer"]):
             hidden = layer(hidden, ids.shape, attention_mask)
@@ -192,12 +192,6 @@ class MaskedLanguageHead(nn.Module):
         """Logits over the vocabulary, shape (..., vocab_size), from hidden states of shape (..., hidden_size)."""
         hidden = self.LayerNorm(functional.gelu(self.dense(hidden)))
         return functional.linear(hidden, word_embeddings, self.bias)
-
-
-def _pad(rows: Tensor, number: int) -> Tensor:
-    """Add rows of zeros up to a number of rows."""
-    missing = number - len(rows)
-    return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 def _initialise(module: nn.Module) -> None:

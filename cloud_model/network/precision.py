@@ -105,6 +105,12 @@ def kernel_rows(rows: int, device: torch.device) -> int:
     return -(-rows // step) * step
 
 
+def padded_to(number: int, rows: Tensor) -> Tensor:
+    """Rows, and as many of zeros as make this number of them."""
+    missing = number - len(rows)
+    return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+
+
 def _switch_onednn(on: bool) -> None:
     mkldnn.enabled = on  # type: ignore[assignment]  # typed as the descriptor
 

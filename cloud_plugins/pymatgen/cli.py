@@ -220,10 +220,7 @@ def _records(
                 report.failed(source, row["error"])
                 row = {name: None if value is not value else value for name, value in row.items()}
             elif row.get("out_of_domain") is True:
-                click.echo(
-                    f"{source.name}: unlike the training crystals (out of domain), so do not trust its predictions",
-                    err=True,
-                )
+                report.doubt(source)
             yield {"input": source.name, "temperature": temperature, **row}
 
 
@@ -256,7 +253,7 @@ def mixture(decomposition: Mapping[str, float] | None) -> str:
 
 
 def _print_table(records: Iterator[Record]) -> None:
-    from cloud_model.cli.prediction_tables import FILE_WIDTH, table_of
+    from cloud_model.cli.prediction_tables import FILE_WIDTH, short_name, table_of, widths_of
 
     screen = console()
     half_widths = []
@@ -264,7 +261,7 @@ def _print_table(records: Iterator[Record]) -> None:
         half_widths += [_half_width(row) for row in group]
         rows = [
             (
-                "SCOPE string" if "|" in row["input"] else Path(row["input"]).name,
+                short_name(row),
                 row["formula"],
                 str(row["space_group"]),
                 *_cells(row),
@@ -273,9 +270,7 @@ def _print_table(records: Iterator[Record]) -> None:
             for row in group
         ]
         columns = dict(zip(_HULL_COLUMNS, zip(*rows, strict=True), strict=True))
-        widths = {
-            title: max(max(map(len, title.split("\n"))), *map(len, cells)) for title, cells in columns.items()
-        }
+        widths = widths_of(columns)
         others = sum(width + 1 for title, width in widths.items() if title not in ("crystal", _PHASES))
         widths["crystal"] = min(
             widths["crystal"], max(FILE_WIDTH, screen.width - others - widths[_PHASES] - 2)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from cloud_model.errors import ScopeError, VocabularyError
 from cloud_model.network.encoder import Encoder, EncoderConfig, MaskedLanguageHead
-from cloud_model.network.precision import kernel_rows
+from cloud_model.network.precision import kernel_rows, padded_to
 from cloud_model.network.tokenizer import TokenBatch, Tokenizer, Tokens, TokenTable
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.loop import Schedule, Step, train
@@ -45,7 +45,7 @@ class MaskedLanguageModel(nn.Module):
         chosen = labels != IGNORED
         states = hidden[chosen]
         number = len(states)
-        states = functional.pad(states, (0, 0, 0, kernel_rows(number, states.device) - number))
+        states = padded_to(kernel_rows(number, states.device), states)
         logits = self.head(states, self.encoder.embeddings.word_embeddings.weight)[:number]
         return functional.cross_entropy(logits.float(), labels[chosen], reduction="sum")
 
