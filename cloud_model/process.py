@@ -71,20 +71,25 @@ class Temporarily(Generic[T]):
 
 
 @contextmanager
-def interrupted_at_once() -> Iterator[None]:
-    """Let a second SIGINT end the process at once, whatever it does, such as clean up after the first."""
+def interrupted_at_once() -> Iterator[Sequence[int]]:
+    """Let a second SIGINT end the process at once, whatever it does, such as clean up after the first.
+
+    What is yielded holds the first, which compiled code that is being imported may turn into another exception.
+    """
+    caught: list[int] = []
 
     def note(number: int, _: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
+        caught.append(number)
         raise KeyboardInterrupt
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
+        yield caught
         return
     signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield caught
     finally:
         if signal.getsignal(signal.SIGINT) is note:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -67,7 +67,7 @@ class Commands(click.Group):
         """Run, and exit with 0, 1 (some inputs failed), 2 (usage) or 130 (interrupted), never a traceback."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-        with warnings.catch_warnings(), interrupted_at_once():
+        with warnings.catch_warnings(), interrupted_at_once() as interrupts:
             _show_warnings_plainly()
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -76,16 +76,8 @@ class Commands(click.Group):
                 code = error.exit_code
             except (click.Abort, KeyboardInterrupt):
                 code = _INTERRUPTED
-            except (CloudError, OSError) as error:
-                if isinstance(error, OSError) and error.filename is None:
-                    error = output_error(Path("standard output"), error)
-                click.echo(f"Error: {error}", err=True)
-                code = 2 if isinstance(error, _USAGE) else 1
             except Exception as error:
-                if sys.flags.dev_mode:  # python -X dev shows where it happened
-                    raise
-                click.echo(f"Error: {type(error).__name__}: {error}. This is a bug; {_REPORT}", err=True)
-                code = 1
+                code = _INTERRUPTED if interrupts else _explain(error)
         sys.exit(code)
 
 
@@ -113,6 +105,19 @@ for command in (predict, thermo, scope, embed, serve, models, info):
 def main() -> None:
     """Entry point of the console script."""
     cloud(prog_name="cloud")
+
+
+def _explain(error: Exception) -> int:
+    """Print what went wrong; the exit code."""
+    if isinstance(error, CloudError | OSError):
+        if isinstance(error, OSError) and error.filename is None:
+            error = output_error(Path("standard output"), error)
+        click.echo(f"Error: {error}", err=True)
+        return 2 if isinstance(error, _USAGE) else 1
+    if sys.flags.dev_mode:  # python -X dev shows where it happened
+        raise error
+    click.echo(f"Error: {type(error).__name__}: {error}. This is a bug; {_REPORT}", err=True)
+    return 1
 
 
 def _show_warnings_plainly() -> None:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +30,7 @@ from ase.io import write
 from cloud_model import Scope
 from cloud_model.atomic import locked
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.cli import cloud
 from cloud_model.corpus import ingest as ingestion
 from cloud_model.errors import CloudWarning, DataError, OutputError
 from cloud_model.scope.batches import scopes
@@ -345,3 +347,22 @@ def test_duplicate_indices(tiny_model):
     frame = tiny_model.predict(crystals, "band_gap")
     assert frame.index.tolist() == ["a", "a", "b", "b"]
     assert np.isfinite(frame["band_gap"]).all()
+
+
+def test_an_interrupt_that_compiled_code_turns_into_another_exception(monkeypatch, capsys):
+    """As in an import: ``ImportError: numpy.core.multiarray failed to import``."""
+
+    def interrupted(*_, **__):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ImportError("failed to import")
+
+    monkeypatch.setattr(click.Group, "main", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as ending:
+            cloud(["models"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ending.value.code == 130
+    assert capsys.readouterr().err == ""
