@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -161,8 +162,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(str(path), f"cannot be written: {reason}", remedy)
 
 
+@lru_cache(256)
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes left that were killed while they wrote."""
+    """Remove what killed processes left; once in a process, since listing 100,000 files takes 0.2 s."""
     for path in folder.glob(f"{_UNFINISHED}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > ABANDONED:

@@ -56,8 +56,17 @@ def test_what_a_killed_process_left_is_removed_later(tmp_path):
     write_atomically(tmp_path / "own.svg", "one")
     assert names(tmp_path) == {left.name, "own.svg"}  # another process may be writing it
     os.utime(left, (0, time.time() - atomic.ABANDONED - 1))
+    atomic._remove_abandoned.cache_clear()  # as in another process
     write_atomically(tmp_path / "own.svg", "two")
     assert names(tmp_path) == {"own.svg"}
+
+
+def test_a_folder_of_many_files_is_listed_once(tmp_path, monkeypatch):
+    listed = []
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: listed.append(folder) or iter(()))
+    for number in range(3):
+        write_atomically(tmp_path / str(number), "")
+    assert listed == [tmp_path.resolve()]
 
 
 @contextmanager
