@@ -30,11 +30,11 @@ def checked_path(name: str, value: Any) -> Path:
     return Path(text)
 
 
-def checked_integer(name: str, value: Any, least: int) -> int:
+def checked_integer(name: str, value: Any, least: int, remedy: str = "Give one.") -> int:
     """Integer from a bound to 2**31 - 1, which fits whatever it is passed to, or an `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < 2**31:
         raise ArgumentError(
-            f"{name} {shortly(value)}", f"is not an integer from {least} to {2**31 - 1}", "Give one."
+            f"{name} {shortly(value)}", f"is not an integer from {least} to {2**31 - 1}", remedy
         )
     return int(value)
 

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from cloud_model.arguments import checked_integer
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import all_crystals
-from cloud_model.errors import ArgumentError, CloudError, PropertyError, shortly
+from cloud_model.errors import ArgumentError, CloudError, PropertyError
 from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
 from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
@@ -401,10 +402,7 @@ class CloudModel:
         """The columns of `predict` at each temperature."""
         config = self.checkpoint.config
         names = property_names(config, properties)
-        if type(order) is not int or order < 0:
-            raise ArgumentError(
-                f"order {shortly(order)}", "is not a number of cells", "Use 10, or 0 for none."
-            )
+        order = checked_integer("order", order, 0, "Use 10, or 0 for none.")
         run = partial(outputs_of, precision=self.dtype)
         batch, output = read_and_run(self.checkpoint, crystals, run, errors, order, n_jobs)
         if output is not None:

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_model.arguments import checked_integer
 from cloud_model.atomic import locked, output_error, write_atomically
 from cloud_model.errors import ArgumentError, CloudError, DataError, shortly
 from cloud_model.model import CloudModel
@@ -111,11 +112,10 @@ def screen(
 
     names = checked_elements(elements)
     number_of_processes(n_jobs)
-    for name, number in (("n_sites", n_sites), ("top", top)):
-        if number is not None and not (type(number) is int and number > 0):
-            raise ArgumentError(
-                f"{name} {shortly(number)}", "is no number above 0", "Give one, or None for all."
-            )
+    n_sites, top = (
+        None if number is None else checked_integer(name, number, 1, "Give one, or None for all.")
+        for name, number in (("n_sites", n_sites), ("top", top))
+    )
     if not (
         space_groups is None
         or (isinstance(space_groups, Collection) and not isinstance(space_groups, str | bytes))
