@@ -19,6 +19,8 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Array]  # of atoms, and thei
 
 _RADII = np.array((0.0, *COVALENT_RADII))
 _NONE = np.zeros(0, dtype=np.int64)
+_ONES = np.ones(3)
+_FEW = 64  # atoms up to which measuring all pairs is faster than to find the near ones first
 _MANY = 512  # atoms from which a tree is faster than comparing all pairs
 
 
@@ -75,11 +77,11 @@ def closest_contact(
     Contact
         ``FAR`` if there is none.
     """
-    radii = _RADII[numbers]
+    radii = _RADII.take(numbers)
     reach = 2 * share * float(radii.max())
     if len(numbers) > _MANY:
         first, second, squares = _pairs_of_tree(lattice, positions, heights, reach)
-    elif reach < min(heights):
+    elif len(numbers) > _FEW and reach < min(heights):
         first, second = _near(positions, radii * share, heights, directions)
         if not len(first):
             return FAR
@@ -88,7 +90,8 @@ def closest_contact(
         first, second, squares = _all_pairs(lattice, positions, heights, reach)
     if not len(squares):
         return FAR
-    shares = squares / (radii[first] + radii[second]) ** 2
+    sums = radii.take(first) + radii.take(second)
+    shares = squares / (sums * sums)
     best = int(shares.argmin())
     if shares[best] > share**2:
         return FAR
@@ -127,16 +130,20 @@ def _near(
 
 def _nearest_squares(lattice: Array, offsets: Array, heights: Sequence[float], reach: float) -> Array:
     """Squared distances between atoms and the nearest images of others, right if they are within reach."""
-    offsets = offsets - np.rint(
-        offsets
-    )  # at most half a cell, so that images within reach are this many cells away
+    offsets = offsets - np.rint(offsets)  # at most half a cell along each axis
+    vectors = offsets.dot(lattice)
+    if 2 * reach < min(heights):  # so that no other image is within reach
+        return _squares(vectors)
     cells = _cells(*(int(reach / height + 0.5) for height in heights))
-    return _squares((offsets @ lattice)[:, None] + cells @ lattice).min(axis=1)
+    return _squares(vectors[:, None] + cells @ lattice).min(axis=1)
 
 
 def _all_pairs(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:
     first, second = _indices(len(positions))
-    squares = _nearest_squares(lattice, positions[first] - positions[second], heights, reach)
+    offsets = positions.take(first, axis=0) - positions.take(second, axis=0)
+    squares = _nearest_squares(lattice, offsets, heights, reach)
+    if reach < min(heights):  # so that no atom is near its own images
+        return first, second, squares
     cells = _cells(*(int(reach / height) for height in heights))
     own = _squares(cells[cells.any(axis=1)] @ lattice).min(initial=np.inf)
     atoms = np.arange(len(positions))
@@ -166,7 +173,7 @@ def _pairs_of_tree(lattice: Array, positions: Array, heights: Sequence[float], r
 
 
 def _squares(vectors: Array) -> Array:
-    return np.einsum("...i,...i", vectors, vectors)
+    return (vectors * vectors).dot(_ONES)
 
 
 @lru_cache(maxsize=64)

@@ -69,8 +69,8 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     volume, normals = volume_and_normals(lattice.tolist())
     if not volume:
         raise no_volume(label or formula_of(atoms.numbers)) if len(atoms) else no_atoms(label or "Atoms")
-    with np.errstate(all="ignore"):  # values that are not finite are found below
-        positions = atoms.positions @ (np.array(normals) / volume).T
+    inverse = np.array([[x / volume for x in normal] for normal in normals]).T
+    positions = atoms.positions.dot(inverse)  # without warnings: values that are not finite are found below
     numbers = atoms.numbers
     if shares := _noted_occupancies(atoms, label):
         rows, shares = shared_sites(positions, shares, lattice)

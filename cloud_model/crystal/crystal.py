@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from math import hypot
+from operator import sub
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,16 +146,25 @@ def _check_distances(crystal: Crystal, heights: list[float], directions: list[Ve
 
 
 def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:
-    if max(heights) < VACUUM:
-        return
-    places = np.sort(crystal.positions % 1, axis=0)
-    around = np.concatenate([places, places[:1] + 1])
-    gaps = (around[1:] - around[:-1]).max(axis=0) * heights
-    if gaps.max() > VACUUM:
+    gap = max(
+        (
+            height * _largest_gap(crystal.positions[:, i])
+            for i, height in enumerate(heights)
+            if height > VACUUM
+        ),
+        default=0.0,
+    )
+    if gap > VACUUM:
         warn_user(
-            f"{crystal.name}: it has an empty layer of {gaps.max():.0f} Angstrom, as around a slab or a molecule; "
+            f"{crystal.name}: it has an empty layer of {gap:.0f} Angstrom, as around a slab or a molecule; "
             "CLOUD describes bulk crystals."
         )
+
+
+def _largest_gap(coordinates: NDArray[np.float64]) -> float:
+    """Largest empty part of a lattice vector, by the fractional coordinates of atoms along it."""
+    places: list[float] = np.sort(coordinates % 1).tolist()
+    return max(map(sub, [*places[1:], places[0] + 1], places))
 
 
 def check_number_of_atoms(atoms: int, label: str) -> None:

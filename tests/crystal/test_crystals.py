@@ -248,11 +248,11 @@ def test_what_is_not_bulk_is_warned_about(make, warning):
     st.lists(st.floats(-1, 1), min_size=9, max_size=9),
     st.lists(st.sampled_from([1, 8, 11, 55]), min_size=3, max_size=3),
     st.sampled_from([2, 4, 7]),
-    st.sampled_from([0, 512]),
+    st.sampled_from([(64, 512), (0, 512), (0, 0)]),
 )
-@settings(max_examples=40, deadline=None)
-def test_the_closest_contact_is_that_of_all_images(strain, places, numbers, scale, most):
-    """For pairs of the product of matrices, of all images and of the tree."""
+@settings(max_examples=60, deadline=None)
+def test_the_closest_contact_is_that_of_all_images(strain, places, numbers, scale, limits):
+    """For all pairs, for those of the product of matrices and for those of the tree."""
     lattice = scale * (np.eye(3) + np.reshape(strain, (3, 3)) / 12)
     positions, elements = np.reshape(places, (3, 3)), np.array(numbers)
     volume, normals = volume_and_normals(lattice.tolist())
@@ -265,7 +265,8 @@ def test_the_closest_contact_is_that_of_all_images(strain, places, numbers, scal
     expected = (distances / (radii[:, None] + radii)).min()
     if abs(expected - 0.6) < 1e-3 or distances.min() < 1e-3:
         return
-    with patch("cloud_model.crystal.contacts._MANY", most):
+    few, many = limits
+    with patch.multiple("cloud_model.crystal.contacts", _FEW=few, _MANY=many):
         found = closest_contact(lattice, positions, elements, heights, directions, 0.6)
     assert found.share == pytest.approx(expected if expected < 0.6 else np.inf, rel=1e-6)
 
