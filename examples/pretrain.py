@@ -53,10 +53,12 @@ folder.mkdir(exist_ok=True)
 with connect(folder / "crystals.db", append=False) as db:
     for space_group, prototypes in PROTOTYPES.items():
         for positions, elements in product(prototypes, product(METALS, ANIONS)):
-            db.write(crystal(elements, positions, spacegroup=space_group, cellpar=[5, 5, 5, 90, 90, 90]))
+            db.write(crystal(elements, positions, spacegroup=space_group, cellpar=[6, 6, 6, 90, 90, 90]))
     for (a, b), anion in product(permutations(METALS, 2), ANIONS):
         db.write(
-            crystal([a, b, anion], [ORIGIN, CENTRE, FACE], spacegroup=221, cellpar=[4, 4, 4, 90, 90, 90])
+            crystal(
+                [a, b, anion], [ORIGIN, CENTRE, FACE], spacegroup=221, cellpar=[5.5, 5.5, 5.5, 90, 90, 90]
+            )
         )
 (folder / "run.toml").write_text(SETTINGS)
 

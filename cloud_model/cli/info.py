@@ -28,7 +28,7 @@ _PACKAGES = (
 @click.command()
 @options.output_format
 def info(output_format: str) -> None:
-    """Print versions and what the processor is fastest at, for reports of problems.
+    """Print versions and the fastest precision, for bug reports.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ from cloud_model.scope.description import Dialect
     "--output",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the shards.",
+    help="Folder for the shards.",
 )
 @click.option(
     "--dialect",
@@ -39,9 +39,7 @@ from cloud_model.scope.description import Dialect
 @click.option(
     "--column", default="scope", show_default=True, help="Column of SCOPE strings in CSV and Parquet tables."
 )
-@click.option(
-    "--jobs", type=int, default=1, show_default=True, help="Number of processes; -1 for one per core."
-)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
 @options.model_option("Checkpoint whose vocabulary the strings are compared with.")
 def ingest(
     sources: tuple[str, ...],
@@ -55,13 +53,13 @@ def ingest(
     """Make a corpus of distinct SCOPE strings.
 
     It is a folder of Parquet shards. A source is a folder or archive of structure files, an ASE database, JSON lines
-    of pymatgen structures, a table of SCOPE strings, or the URL of an OPTIMADE provider. A run that was ended goes on
-    where it was.
+    of pymatgen structures, a table of SCOPE strings, or the URL of an OPTIMADE provider. An interrupted run resumes.
 
     \b
     Examples:
       cloud ingest structures/ more.zip -o corpus
-      cloud ingest 'https://optimade.materialsproject.org?filter=nelements<=3' -o corpus
+      cloud ingest 'https://optimade.materialsproject.org?filter=nelements<=3' \\
+          -o corpus
     """
     from cloud_model.checkpoints.checkpoint import Checkpoint
     from cloud_model.checkpoints.registry import resolve

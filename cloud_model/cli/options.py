@@ -67,7 +67,7 @@ temperatures = click.option(
     help="Temperature (K); may be repeated.",
 )
 model = model_option("Checkpoint or its name; default: cloud-mini.")
-overwrite = click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace existing results.")
 output_format = click.option(
     "-f",
     "--format",

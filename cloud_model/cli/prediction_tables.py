@@ -34,7 +34,7 @@ _NAMES = (
     "group",
     "unit",
     "theory",
-    "decomposes\ninto",
+    "competing\nphases",
     "known as",
 )  # columns that hold no numbers
 _RATIO = "value/\nmeasured"

@@ -90,11 +90,11 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
             show_default=True,
             help="What runs the processes.",
         ),
-        click.option("--jobs", type=int, help="Processes, -1 for one per core; default 1."),
+        click.option("--jobs", type=int, help="Processes; -1 for one per core; default 1."),
         click.option(
             "--shards",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder for results, a file for each 512 inputs; those that are there are kept.",
+            help="Folder for results, a file per 512 inputs; existing files are kept.",
         ),
     ):
         run = option(run)

@@ -49,7 +49,7 @@ _HARMONIC = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the heat capacity into this PNG, SVG or PDF file.",
 )
-@click.option("--pressure", type=float, default=0.0, help="GPa, up to 30.")
+@click.option("--pressure", type=float, default=0.0, help="Pressure (GPa), at most 30; default 0.")
 @click.option(
     "--fit",
     type=click.Choice(["shomate", "nasa9"]),

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 @click.option(
     "--internal-energies", help="Column of lists of internal energies in J/mol-atom, zero point included."
 )
-@click.option("--split-column", help="Column that says train, validation or test.")
+@click.option(
+    "--split-column",
+    help="Column that says 'train', 'validation' or 'test'; by default rows are split by formula.",
+)
 @options.model_option("Checkpoint to start from; default: cloud-mini.")
 @click.option(
     "-o",
@@ -97,7 +100,8 @@ def finetune(
 
     \b
     Examples:
-      cloud finetune gaps.csv --structure-column cif --target gap --unit eV -o gaps
+      cloud finetune gaps.csv --structure-column cif --target gap --unit eV \\
+          -o gaps
       cloud predict NaCl.cif --model gaps
     """
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
@@ -157,7 +161,7 @@ def finetune(
     is_flag=True,
     help="Fine-tune in each fold, and evaluate the result on what the fold leaves out.",
 )
-@click.option("--unit", default="", help="Unit of the target; needed with --finetune.")
+@click.option("--unit", default="", help="Unit of the target; required with --finetune.")
 @click.option(
     "--protocol",
     type=click.Choice(["formula", "matbench"]),
@@ -175,7 +179,10 @@ def finetune(
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the folds and of fine-tuning.")
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results."
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the results; default: none, they are only printed.",
 )
 @click.option(
     "-f",
@@ -208,12 +215,13 @@ def evaluate(
     """Evaluate a checkpoint against baselines.
 
     The TABLE (CSV, Parquet or JSON lines) has a crystal and its label in each row. The baselines are fitted to it in
-    folds; with --finetune the checkpoint is, too.
+    folds; with --finetune, so is the checkpoint.
 
     \b
     Examples:
       cloud evaluate gaps.csv --structure-column cif --target band_gap
-      cloud evaluate gaps.csv --structure-column cif --target gap --finetune --unit eV -o judged
+      cloud evaluate gaps.csv --structure-column cif --target gap --unit eV \\
+          --finetune -o judged
     """
     from cloud_model.training import evaluation
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
@@ -276,7 +284,8 @@ def pretrain(config: Path, precision: Choice) -> None:
     \b
     Examples:
       cloud pretrain --config pretrain.toml
-      torchrun --nproc_per_node 8 --no-python cloud pretrain --config pretrain.toml
+      torchrun --nproc_per_node 8 --no-python \\
+          cloud pretrain --config pretrain.toml
     """
     from cloud_model.training.pretraining.run import PretrainingRun
 

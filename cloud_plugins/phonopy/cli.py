@@ -33,18 +33,28 @@ _folder = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.crystals)
-@click.option("--crystal", help="What CLOUD predicts, if not the cell of the phonons: file or SCOPE string.")
-@click.option("--calculator", metavar="NAME", help="Phonons by emt, 7net-0, 7net-l3i5 or chgnet.")
-@click.option("--relax", is_flag=True, help="Relax cell and positions first, their symmetry kept.")
 @click.option(
-    "--supercell-length", default=10.0, show_default=True, help="Shortest axis of supercells, Angstrom."
+    "--crystal",
+    help="Crystal that CLOUD predicts (file or SCOPE string), if it is not the cell of the phonons.",
 )
-@click.option("--cache", type=_folder, help="Keep forces in this folder, and go on from them.")
+@click.option("--calculator", metavar="NAME", help="Calculate phonons with emt, 7net-0, 7net-l3i5 or chgnet.")
+@click.option("--relax", is_flag=True, help="Relax cell and positions first, keeping the symmetry.")
+@click.option(
+    "--supercell-length",
+    default=10.0,
+    show_default=True,
+    help="Smallest length of the axes of supercells (Angstrom).",
+)
+@click.option("--cache", type=_folder, help="Folder that keeps forces, so that an interrupted run resumes.")
 @click.option(
     "--quasi-harmonic", is_flag=True, help="Compare at constant pressure, with phonons of several volumes."
 )
-@click.option("--pressure", type=float, default=0.0, help="GPa, for --quasi-harmonic.")
-@click.option("--allow-unstable", is_flag=True, help="Compare unstable crystals without imaginary modes.")
+@click.option("--pressure", type=float, default=0.0, help="Pressure (GPa) for --quasi-harmonic; default 0.")
+@click.option(
+    "--allow-unstable",
+    is_flag=True,
+    help="Compare dynamically unstable crystals too, leaving out imaginary modes.",
+)
 @click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
 @click.option("-o", "--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
 @options.temperatures

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-_PHASES = "decomposes\ninto"
+_PHASES = "competing\nphases"
 _HULL_COLUMNS = (
     "crystal",
     "formula",
@@ -42,9 +42,14 @@ _references = click.option(
     type=_file,
     help="CSV of phases (formula, formation_energy_per_atom) to compare with; default: the bundled ones.",
 )
-_join = click.option("--join", is_flag=True, help="Compare with those of --references and the bundled ones.")
+_join = click.option(
+    "--join", is_flag=True, help="Compare with both those of --references and the bundled ones."
+)
 _temperature = click.option(
-    "-T", "--temperature", type=float, help="Add the vibrations of all phases at this temperature, K."
+    "-T",
+    "--temperature",
+    type=float,
+    help="Include the vibrations of all phases at this temperature (K); by default they are left out.",
 )
 
 
@@ -67,7 +72,7 @@ def hull(
     model: str | None,
     output_format: str,
 ) -> int:
-    """Estimate whether crystals are stable against the known phases of their elements.
+    """Estimate stability against the known phases of the elements.
 
     The energy above the hull is that of the crystal minus that of the mixture of phases it would decompose into; if
     negative, the crystal is stable. A known phase is compared with all phases but itself.
@@ -105,21 +110,30 @@ def hull(
 @_join
 @_temperature
 @click.option(
-    "--prototypes", type=_file, help="CSV of phases (formula, formation_energy_per_atom, scope) to decorate."
+    "--prototypes",
+    type=_file,
+    help="CSV of phases (formula, formation_energy_per_atom, scope) to decorate; default: the bundled ones.",
 )
-@click.option("--max-sites", type=click.IntRange(min=1), help="Most atoms in the conventional cell.")
-@click.option("--space-groups", help="Numbers and ranges, such as 62,140-230.")
+@click.option(
+    "--max-sites",
+    type=click.IntRange(min=1),
+    help="Largest number of atoms in the conventional cell; default: any.",
+)
+@click.option("--space-groups", help="Numbers and ranges, such as 62,140-230; default: all.")
 @click.option(
     "--charge-balance/--no-charge-balance",
     default=None,
-    help="Only formulas that oxidation states balance. Default: for nitrides, oxides, sulfides, selenides, halides.",
+    help="Keep only formulas whose oxidation states can balance; by default for nitrides, oxides, "
+    "sulfides, selenides and halides.",
 )
-@click.option("--top", type=click.IntRange(min=1), default=50, show_default=True, help="How many to print.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=50, show_default=True, help="Number of candidates to print."
+)
 @click.option("-o", "--output", type=_folder, help="Folder for all candidates; an interrupted run resumes.")
 @click.option(
     "--structures",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of structures; where one has the prototype of a candidate, a first structure goes into --output.",
+    help="Folder of structures; one with the prototype of a candidate becomes a starting structure in --output.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
 @options.overwrite
@@ -141,15 +155,15 @@ def screen(
     output_format: str,
     **settings: Any,
 ) -> None:
-    """Rank the crystals that elements could form by their probability of being stable.
+    """Rank the crystals that elements could form by stability.
 
-    The elements are placed on the known prototypes, every candidate with all of them, and the candidates are compared
-    with the known phases. No structure is needed or relaxed.
+    The elements are placed on the known prototypes, all of them in each candidate, and the candidates are compared with
+    the known phases and ranked by their probability of being stable. No structure is needed or relaxed.
 
     \b
     Examples:
       cloud screen --elements Li,Mn,O
-      cloud screen --elements Ca,Zn,N --max-sites 24 -o screened --format csv > best.csv
+      cloud screen --elements Ca,Zn,N --max-sites 24 -o screened
 
     Exit code: 0; 2 for wrong usage.
     """
