@@ -9,8 +9,8 @@ holds 96 formation enthalpies at 298 K measured by calorimetry (CRC Handbook). T
     cloud finetune examples/enthalpies.csv --structure-column scope --target formation_enthalpy --unit eV/atom \
         --output enthalpy-model --members 2 --epochs 12
 
-More members and epochs, the defaults, give better models; these take half a minute, and are already nearer to
-measurements of held-out formulas (0.12 eV/atom) than extra trees on composition and symmetry are (0.22).
+The default numbers of members and epochs give better models. These take about 20 seconds, and their mean error on
+held-out formulas (0.12 eV/atom) is already smaller than that of extra trees on composition and symmetry (0.22).
 """
 
 from __future__ import annotations
