@@ -173,7 +173,7 @@ def fit_domains(checkpoint: Checkpoint, training: pd.DataFrame, validation: pd.D
         [checkpoint.tokenizer.encode(text) for text in rows.scope] for rows in (training, validation)
     )
     for member in checkpoint.members:
-        member.fit_domain(seen, unseen)
+        member.fit_domain(seen, member.features(seen), member.features(unseen))
         member.requires_grad_(False)
 
 

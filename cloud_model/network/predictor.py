@@ -17,7 +17,6 @@ from cloud_model.network.heads import (
     Prediction,
     ScalarHeads,
     ThermodynamicsHead,
-    atom_pool,
     property_features,
 )
 from cloud_model.network.precision import Precision, autocast
@@ -116,14 +115,27 @@ class Predictor(nn.Module):
             distance=self.domain(atoms) if self.domain else None,
         )
 
-    def fit_domain(self, training: Sequence[Tokens], held_out: Sequence[Tokens]) -> None:
-        """Learn the domain from crystals trained on and not trained on; their kind is the number of elements."""
-        self.domain = TrainingDomain(self.encoder.config.hidden_size)
-        pooled, unseen = (
-            run_batched(lambda batch: atom_pool(self.hidden_states(batch), batch), tokens, device=self.device)
-            for tokens in (training, held_out)
+    def features(self, tokens: Sequence[Tokens]) -> Tensor:
+        """Input of the heads for many crystals, on the CPU; each distinct one goes through the encoder once."""
+        place = {distinct: i for i, distinct in enumerate(dict.fromkeys(tokens))}
+        distinct = run_batched(
+            lambda batch: property_features(self.hidden_states(batch), batch), list(place), device=self.device
         )
-        self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), unseen)
+        return distinct[torch.tensor([place[row] for row in tokens])].clone()
+
+    def fit_domain(self, training: Sequence[Tokens], features: Tensor, unseen: Tensor) -> None:
+        """Learn the domain; the kind of a crystal is its number of elements.
+
+        Parameters
+        ----------
+        training : sequence of Tokens
+            Crystals trained on.
+        features, unseen : Tensor
+            What `features` gives for them, and for crystals not trained on.
+        """
+        self.domain = TrainingDomain(self.encoder.config.hidden_size)
+        pooled, others = (part.chunk(2, dim=-1)[1] for part in (features, unseen))
+        self.domain.fit(pooled, torch.tensor([_kind(tokens) for tokens in training]), others)
 
 
 def _outputs(network: Heads | Predictor, features: Tensor) -> Output:

@@ -215,6 +215,8 @@ class _Training:
             ),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=not task.uses_all)],
         )
+        # torch.manual_seed takes a stack trace for each device that it might find later
+        self.random: Any = torch.default_generator if self.accelerator.device.type == "cpu" else torch
         self.device = next(model.parameters()).device  # to which the model returns
         groups = groups or parameter_groups(model, schedule.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
@@ -293,7 +295,7 @@ class _Training:
 
     def _step(self, batch: Any, rows: int) -> tuple[Tensor, int]:
         accelerator, progress = self.accelerator, self.progress
-        torch.manual_seed(_mixed(self.schedule.seed, progress.step, accelerator.process_index))
+        self.random.manual_seed(_mixed(self.schedule.seed, progress.step, accelerator.process_index))
         factor = learning_rate_factor((progress.rows + rows) / self.rows, self.schedule.warmup)
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = factor * rate

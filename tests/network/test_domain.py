@@ -70,7 +70,7 @@ def model(tiny_checkpoint, tmp_path):
     pairs = itertools.product(("Li", "Na", "K", "Rb", "Cs"), ("F", "Cl", "Br", "I"))
     known = [tiny.tokenizer.encode(rock_salt(*pair)) for pair in pairs]
     for member in tiny.members:
-        member.fit_domain(known[::2], known[1::2])
+        member.fit_domain(known[::2], member.features(known[::2]), member.features(known[1::2]))
     config = dataclasses.replace(tiny.config, domain=True)
     dataclasses.replace(tiny, config=config).save(
         tmp_path / "fluorides", "# Alkali fluorides\n", torch.float16

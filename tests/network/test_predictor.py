@@ -48,7 +48,7 @@ def test_the_domain_weighs_crystals_by_their_number_of_elements(predictor, monke
         TrainingDomain, "fit", lambda self, pooled, kinds, unseen: seen.append(kinds.tolist())
     )
     tokens = [encode(formula) for formula in ORBITS]
-    predictor.fit_domain(tokens, tokens)
+    predictor.fit_domain(tokens, *2 * [predictor.features(tokens)])
     assert seen == [[1, 2, 3]]
 
 

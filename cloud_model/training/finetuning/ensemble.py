@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from cloud_model.arguments import checked_integer, checked_number
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.errors import ArgumentError
-from cloud_model.network.precision import Choice, check_precision
-from cloud_model.network.predictor import Output, Predictor, run_heads
+from cloud_model.network.batches import padded_rows
+from cloud_model.network.precision import Choice, check_precision, kernels
+from cloud_model.network.predictor import Output, Predictor
 from cloud_model.physics.mixture import DebyeMixture, Spectra
 from cloud_model.properties.catalogue import HARMONIC, PropertyInfo, ScalarTarget, Transform
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
@@ -183,32 +184,40 @@ def finetune_ensemble(
         spectra=settings.spectra if curves else 0,
         domain=True,
     )
+    seen = [crystals] * len(base.members)
+    if settings.encoder_rate == 0:
+        seen = [replace(crystals, features=member.features(crystals.tokens)) for member in base.members]
     members, validated, outputs = [], [], []
     for i in range(settings.members):
         fold = folds[i % len(folds)]
-        member = _member(base, config, crystals, fold, settings, i, directory / f"member-{i}")
+        parent = i % len(base.members)
+        member, output = _member(
+            base.members[parent], config, seen[parent], fold, settings, i, directory / f"member-{i}"
+        )
         members.append(member)
         validated.append(fold)
-        outputs.append(run_heads(member, crystals[fold].tokens))
+        outputs.append(output)
     checkpoint = Checkpoint(config, base.tokenizer, members)
     rows = np.concatenate(validated)
     return _calibrated(checkpoint, outputs, rows, labels[rows])
 
 
 def _member(
-    base: Checkpoint,
+    parent: Predictor,
     config: CheckpointConfig,
     crystals: LabelledTokens,
     fold: NDArray[np.int64],
     settings: EnsembleSettings,
     number: int,
     directory: Path,
-) -> Predictor:
+) -> tuple[Predictor, Output]:
+    """Train a member; it, and its outputs for its fold."""
     seed = settings.seed + number
     torch.manual_seed(seed)
     member = Predictor(config.encoder, len(config.targets), config.spectra)
-    member.encoder.load_state_dict(base.members[number % len(base.members)].encoder.state_dict())
-    training, validation = crystals[np.setdiff1d(np.arange(len(crystals)), fold)], crystals[fold]
+    member.encoder.load_state_dict(parent.encoder.state_dict())
+    others = np.setdiff1d(np.arange(len(crystals)), fold)
+    training, validation = crystals[others], crystals[fold]
     finetune_network(
         member,
         config.targets,
@@ -228,8 +237,11 @@ def _member(
         ),
         validation=validation,
     )
-    member.fit_domain(training.tokens, validation.tokens)
-    return member.eval().requires_grad_(False)
+    member.eval().requires_grad_(False)
+    features = member.features(crystals.tokens) if crystals.features is None else crystals.features
+    member.fit_domain(training.tokens, features[torch.from_numpy(others)], features[torch.from_numpy(fold)])
+    with kernels("float32", member.device):
+        return member, padded_rows(member.heads, features[torch.from_numpy(fold)])
 
 
 def _minimum(labels: Array) -> float | None:

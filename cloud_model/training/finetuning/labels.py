@@ -86,13 +86,17 @@ class LabelledTokens:
         n of them.
     labels : Labels
         As many.
+    features : Tensor, optional
+        What an encoder makes of them, as `Predictor.features`.
     """
 
     tokens: Sequence[Tokens]
     labels: Labels[NDArray[np.float64]]
+    features: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, rows: NDArray[np.int64]) -> LabelledTokens:
-        return LabelledTokens([self.tokens[row] for row in rows], self.labels[rows])
+        features = None if self.features is None else self.features[torch.from_numpy(rows)]
+        return LabelledTokens([self.tokens[row] for row in rows], self.labels[rows], features)

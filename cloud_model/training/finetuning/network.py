@@ -14,10 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cloud_model.network.batches import run_batched
-from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Heads, Output, Predictor, run_heads
-from cloud_model.network.tokenizer import Tokens, TokenTable
+from cloud_model.network.tokenizer import TokenTable
 from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.catalogue import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
@@ -191,12 +189,19 @@ class _HeadTuning(_Finetuning):
 
     @cached_property
     def features(self) -> Tensor:
-        return _features(self.predictor, self.crystals.tokens)
+        return self._features(self.crystals)
 
     @cached_property
     def validation_features(self) -> Tensor:
         assert self.validation is not None  # noqa: S101
-        return _features(self.predictor, self.validation.tokens)
+        return self._features(self.validation)
+
+    def _features(self, crystals: LabelledTokens) -> Tensor:
+        return (
+            self.predictor.eval().features(crystals.tokens)
+            if crystals.features is None
+            else crystals.features
+        )
 
     def output(self, model: nn.Module, rows: NDArray[np.int64], device: torch.device) -> tuple[Output, int]:
         features = self.features[torch.from_numpy(rows)].to(device)
@@ -208,14 +213,6 @@ class _HeadTuning(_Finetuning):
             return {}
         device = next(model.parameters()).device
         return errors(model(self.validation_features.to(device)).cpu(), self.targets, self.validation.labels)
-
-
-def _features(predictor: Predictor, tokens: Sequence[Tokens]) -> Tensor:
-    """Input of the heads for each crystal; each distinct one goes through the encoder once."""
-    place = {distinct: i for i, distinct in enumerate(dict.fromkeys(tokens))}
-    encoder = predictor.eval()
-    distinct = run_batched(lambda batch: property_features(encoder.hidden_states(batch), batch), list(place))
-    return distinct[torch.tensor([place[row] for row in tokens])].clone()
 
 
 def layer_groups(
