@@ -28,6 +28,7 @@ def test_shomate_gives_enthalpy_and_entropy_of_the_curve(curve):
     off = np.abs(found.heat_capacity(curve.temperatures) - curve.isobaric_heat_capacity).max()
     assert off == pytest.approx(found.largest_deviation)
     assert off < 0.005 * curve.isobaric_heat_capacity[-1]
+    assert (found.lowest, found.highest, found.atoms) == (ROOM, 1200.0, 2)
 
 
 def test_nasa9_gives_enthalpy_and_entropy_of_the_curve(curve):
@@ -46,8 +47,26 @@ def test_nasa9_gives_enthalpy_and_entropy_of_the_curve(curve):
     assert found.largest_deviation < 0.05
 
 
-def test_fits_that_cannot_be_are_refused(curve, tiny_model):
-    with pytest.raises(ArgumentError, match="is unknown"):
+def test_fits_that_cannot_be_are_refused(curve):
+    with pytest.raises(ArgumentError, match="form 'cubic' is unknown.*shomate, nasa9"):
         fit_heat_capacity(curve, "cubic")
-    with pytest.raises(ArgumentError, match="temperatures"):
-        fit_heat_capacity(tiny_model.thermodynamics(bulk("Cu"), np.linspace(10.0, 900.0, 90)), "shomate")
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "refused"),
+    [
+        (np.linspace(10.0, 900.0, 90), True),
+        (np.linspace(99.9, ROOM, 50), True),
+        (np.linspace(100.0, ROOM, 50), False),
+        (np.linspace(100.0, ROOM, 14), True),
+        (np.linspace(100.0, ROOM, 15), False),
+        (np.linspace(300.0, 900.0, 90), True),
+    ],
+)
+def test_a_fit_takes_room_temperature_and_many_others_from_100_K_on(tiny_model, temperatures, refused):  # noqa: N802
+    curve = tiny_model.thermodynamics(bulk("Cu"), temperatures)
+    if not refused:
+        assert fit_heat_capacity(curve, "shomate").lowest == 100.0
+        return
+    with pytest.raises(ArgumentError, match=f"temperatures are {len(temperatures)} from .* Fit at 298.15 K"):
+        fit_heat_capacity(curve, "shomate")

@@ -152,6 +152,20 @@ def test_standard_errors_are_those_of_independent_parameters():
     assert (enthalpy == 0).all()
 
 
+def test_the_spread_of_the_spectra_is_an_error_of_their_scale():
+    spectra, expansion = random_crystals(3, count=2)
+    logarithms = torch.stack(expansion, dim=-1).log()
+    errors = torch.zeros_like(logarithms)
+    errors[:, 0], spread = 0.03, torch.full((2,), 0.04, dtype=torch.float64)
+    _, both = IsobaricCrystals(spectra._replace(spread=spread), UncertainExpansion(logarithms, errors), WARM)(
+        "entropy"
+    )
+    errors[:, 0] = 0.05
+    _, one = IsobaricCrystals(spectra, UncertainExpansion(logarithms, errors), WARM)("entropy")
+    torch.testing.assert_close(both, one)
+    assert (one > 0).all()
+
+
 def test_head_stays_within_its_ranges():
     _, expansion = random_crystals(5)
     for name, (middle, reach) in EXPANSION.items():
