@@ -48,7 +48,7 @@ def test_nasa9_gives_enthalpy_and_entropy_of_the_curve(curve):
 
 
 def test_fits_that_cannot_be_are_refused(curve):
-    with pytest.raises(ArgumentError, match="form 'cubic' is unknown.*shomate, nasa9"):
+    with pytest.raises(ArgumentError, match=r"form 'cubic' is unknown.*shomate, nasa9"):
         fit_heat_capacity(curve, "cubic")
 
 
@@ -68,5 +68,5 @@ def test_a_fit_takes_room_temperature_and_many_others_from_100_K_on(tiny_model, 
     if not refused:
         assert fit_heat_capacity(curve, "shomate").lowest == 100.0
         return
-    with pytest.raises(ArgumentError, match=f"temperatures are {len(temperatures)} from .* Fit at 298.15 K"):
+    with pytest.raises(ArgumentError, match=rf"temperatures are {len(temperatures)} from .* Fit at 298.15 K"):
         fit_heat_capacity(curve, "shomate")
