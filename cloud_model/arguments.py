@@ -24,9 +24,11 @@ def check_column(name: str, value: object) -> None:
 
 
 def checked_path(name: str, value: Any) -> Path:
-    """Path, or an `ArgumentError`."""
-    if not isinstance(value, str | os.PathLike) or "\0" in (text := os.fspath(value)):
-        raise ArgumentError(f"{name} {shortly(value)}", "is not a path", "Give the path of a folder.")
+    """Path, or an `ArgumentError`; an empty one, which would be the current folder, is none."""
+    if not isinstance(value, str | os.PathLike) or not (text := os.fspath(value)) or "\0" in text:
+        raise ArgumentError(
+            f"{name} {shortly(value)}", "is not a path", "Give one; that of the current folder is '.'."
+        )
     return Path(text)
 
 
@@ -39,13 +41,17 @@ def checked_integer(name: str, value: Any, least: int, remedy: str = "Give one."
     return int(value)
 
 
-def checked_number(name: str, value: Any, least: float, remedy: str, above: bool = False) -> float:
-    """Finite number of at least a bound, or above it, or an `ArgumentError`."""
+def checked_number(
+    name: str, value: Any, least: float, remedy: str, above: bool = False, most: float = inf
+) -> float:
+    """Finite number of at least a bound, or above it, and at most another, or an `ArgumentError`."""
     try:
         number = nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:
         number = inf
-    if not (isfinite(number) and (number > least if above else number >= least)):
-        bound = f"{'above' if above else 'of at least'} {least:g}"
+    if not (isfinite(number) and (number > least if above else number >= least) and number <= most):
+        bound = f"{'above' if above else 'of at least'} {least:g}" + f" and at most {most:,.10g}" * (
+            most < inf
+        )
         raise ArgumentError(f"{name} {shortly(value)}", f"is not a finite number {bound}", remedy)
     return number

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from cloud_model.arguments import checked_integer
+from cloud_model.arguments import checked_integer, checked_path
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
@@ -140,7 +139,7 @@ class CloudModel:
             f"- {name} ({info.unit or 'no unit'}): {info.description}\n"
             for name, info in self.properties.items()
         )
-        self.checkpoint.save(Path(directory), card or f"# {self.name}\n\n{rows}")
+        self.checkpoint.save(checked_path("directory", directory), card or f"# {self.name}\n\n{rows}")
 
     @property
     def properties(self) -> Mapping[str, PropertyInfo]:
@@ -247,7 +246,7 @@ class CloudModel:
         PropertyError
             If the model does not know a property.
         ArgumentError
-            If a temperature is not a finite number >= 0, there is none, or no interval holds such a share.
+            If a temperature is not a number from 0 to 1,000,000 K, there is none, or no interval holds such a share.
         """
         crystals = all_crystals(crystals)
         is_list = np.ndim(temperature) == 1
@@ -341,7 +340,7 @@ class CloudModel:
         CloudError
             If the crystal cannot be read, or the model has no thermodynamics.
         ArgumentError
-            If temperatures are not finite numbers >= 0, or the pressure is not between 0 and 30 GPa.
+            If temperatures are not numbers from 0 to 1,000,000 K, or the pressure is not between 0 and 30 GPa.
         """
         grid, pressure = checked_temperatures(temperatures), checked_pressure(pressure)
         if is_collection(crystal):

@@ -68,7 +68,7 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     """
     if name is None:
         name = DEFAULT
-    if not isinstance(name, str | os.PathLike):
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise ArgumentError(
             f"model {shortly(name)}", "is neither a name nor a directory", "Give one, or a CloudModel."
         )

@@ -32,7 +32,7 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.file,
     help="File to write: .parquet, .csv or .npz.",
 )
 @click.option(

@@ -19,7 +19,7 @@ from cloud_model.scope.description import Dialect
     "-o",
     "--output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.folder,
     help="Folder for the shards.",
 )
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,20 @@ def precision(precisions: Sequence[str], default: str = "auto") -> _Decorator:
     )
 
 
-crystals = click.Path(readable=False)  # or a SCOPE string, or -; completed as a file name
+class _Path(click.Path):
+    """A path that is not empty, which would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail("It is empty; the current folder is '.'.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+file = _Path(dir_okay=False, path_type=Path)
+folder = _Path(file_okay=False, path_type=Path)
+existing_file = _Path(exists=True, dir_okay=False, path_type=Path)
+existing_folder = _Path(exists=True, file_okay=False, path_type=Path)
+crystals = _Path(readable=False)  # or a SCOPE string, or -; completed as a file name
 inputs = click.argument("inputs", nargs=-1, required=True, metavar="CRYSTAL...", type=crystals)
 properties = click.option(
     "-p",

@@ -17,6 +17,7 @@ import click
 
 from cloud_model.atomic import write_atomically
 from cloud_model.cli.inputs import CHUNK, File, Report, Source, batched, read, unread
+from cloud_model.cli.options import folder
 from cloud_model.errors import ArgumentError, DataError
 from cloud_model.parallel import results_of
 
@@ -93,7 +94,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option("--jobs", type=int, help="Processes; -1 for one per core; default 1."),
         click.option(
             "--shards",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=folder,
             help="Folder for results, a file per 512 inputs; existing files are kept.",
         ),
     ):

@@ -46,7 +46,7 @@ _HARMONIC = {
 @options.temperatures
 @click.option(
     "--plot",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.file,
     help="Draw the heat capacity into this PNG, SVG or PDF file.",
 )
 @click.option("--pressure", type=float, default=0.0, help="Pressure (GPa), at most 30; default 0.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=options.existing_file)
 @click.option(
     "--structure-column",
     required=True,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     required=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.folder,
     help="Directory for the new checkpoint.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Maximum number of passes over the table; default 40.")
@@ -144,7 +144,7 @@ def finetune(
 
 
 @click.command()
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=options.existing_file)
 @click.option(
     "--structure-column",
     required=True,
@@ -181,7 +181,7 @@ def finetune(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.folder,
     help="Folder for the results; default: none, they are only printed.",
 )
 @click.option(
@@ -271,7 +271,7 @@ def evaluate(
     "-c",
     "--config",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.existing_file,
     help="TOML file of the run.",
 )
 @options.precision(["float32", "bfloat16"])

@@ -146,6 +146,8 @@ def _names(sources: Any) -> list[str]:
         raise ArgumentError(
             f"sources {shortly(sources)}", "are not names of sources", "Give a list of paths or URLs."
         )
+    for source in found:
+        checked_path("source", source)
     return [os.fspath(source) for source in found]
 
 

@@ -236,6 +236,8 @@ def open_crystals(source: Any, label: str = "", selection: Selection = None, nam
             "is neither a file nor a text",
             "Give the name or the text of a file.",
         )
+    if not os.fspath(source):
+        raise CrystalError(label or "''", "is the name of no file", "Give the name or the text of a file.")
     file, chosen = split_selection(os.fsdecode(source)) if selection is None else (source, selection)
     path = Path(file)
     label = label or shown(path)

@@ -7,52 +7,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cloud_model.errors import ArgumentError, shortly
+from cloud_model.arguments import checked_number
+from cloud_model.errors import ArgumentError
 
 MAX_PRESSURE = 30.0
 """GPa; the cold energy of `cloud_model.physics.quasi_harmonic`, with one B' for all crystals, is not meant for more."""
 
+MAX_TEMPERATURE = 1e6
+"""K, where every heat capacity has long reached its classical limit, and no crystal is left."""
+
 
 def checked_temperature(value: Any) -> float:
     """Temperature in K, or an `ArgumentError`."""
-    try:
-        temperature = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(
-            f"temperature {shortly(value)}",
-            "is not a number",
-            "Give a temperature in K.",
-        ) from None
-    if not 0 <= temperature < np.inf:
-        raise ArgumentError(
-            f"temperature {shortly(value)}", "is not a finite number >= 0", "Give a temperature in K."
-        )
-    return temperature
+    return checked_number("temperature", _scalar(value), 0, "Give a temperature in K.", most=MAX_TEMPERATURE)
 
 
 def checked_temperatures(values: ArrayLike) -> NDArray[np.float64]:
     """Temperatures in K, shape (nT,), or an `ArgumentError`."""
     try:
-        grid = np.atleast_1d(np.asarray(values, dtype=float))
+        grid = np.atleast_1d(values if isinstance(values, np.ndarray) else np.array(values, dtype=object))
     except (TypeError, ValueError, OverflowError):
-        grid = np.array([np.nan])
-    if grid.ndim != 1 or not grid.size or not (np.isfinite(grid) & (grid >= 0)).all():
+        grid = np.empty(0)
+    if grid.ndim != 1 or not grid.size:
         raise ArgumentError(
-            "temperatures",
-            "are not finite numbers >= 0 in one dimension, at least one",
-            "Give temperatures in K.",
+            "temperatures", "are not numbers in one dimension, at least one", "Give temperatures in K."
         )
-    return grid
+    return np.array([checked_temperature(value) for value in grid.tolist()])
 
 
 def checked_pressure(value: Any) -> float:
     """Pressure in GPa, or an `ArgumentError`."""
-    try:
-        pressure = float(value)
-    except (TypeError, ValueError, OverflowError):
-        pressure = np.nan
-    if not 0 <= pressure <= MAX_PRESSURE:
-        raise ArgumentError(
-            f"pressure {shortly(value)}", f"is not between 0 and {MAX_PRESSURE:g}", "Give a pressure in GPa."
-        )
-    return pressure
+    return checked_number("pressure", _scalar(value), 0, "Give a pressure in GPa.", most=MAX_PRESSURE)
+
+
+def _scalar(value: Any) -> Any:
+    """The number of an array without dimensions; anything else as it is."""
+    return value.item() if isinstance(value, np.ndarray) and not value.ndim else value

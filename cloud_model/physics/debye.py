@@ -32,7 +32,7 @@ __all__ = ["DebyeSolid", "R", "debye_function", "entropy", "free_energy", "heat_
 
 R = 8.31446261815324  # J/(mol K), exact in the SI
 
-_LARGEST = 10**300  # integer that is a float
+_LARGEST = 1e38  # number that a tensor of single precision holds
 _SWITCH = 2.0  # the x at which one series hands over to the other; either is exact to rounding there
 _FROZEN = 1e4  # x is held here: e^-x is zero long before, and 1 / y would overflow later
 
@@ -181,7 +181,9 @@ def debye_function(x: Tensor) -> Tensor:
 def _split(theta: Tensor | float, T: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
     """Where x = theta / T is small; x there and y = T / theta elsewhere, each 1 outside its range."""
     for value in (theta, T):
-        if not isinstance(value, Tensor | float | int) or (isinstance(value, int) and abs(value) > _LARGEST):
+        if not isinstance(value, Tensor) and (
+            not isinstance(value, float | int) or isinstance(value, bool) or abs(value) > _LARGEST
+        ):
             raise ArgumentError(
                 f"value {shortly(value)}", "is neither a number nor a tensor", "Give kelvins."
             )

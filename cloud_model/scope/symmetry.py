@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.arguments import checked_number
 from cloud_model.bounded_cache import BoundedCache
 from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
-from cloud_model.errors import ArgumentError, CrystalError, SymmetryError, check_choice, shortly
+from cloud_model.errors import CrystalError, SymmetryError, check_choice
 from cloud_model.process import Temporarily
 from cloud_model.scope.primitive import primitive_cell
 from cloud_model.scope.space_groups import space_group
@@ -72,12 +73,9 @@ class Symmetry(NamedTuple):
 def check_search(symprec: Any, engine: str) -> None:
     """Raise an `ArgumentError` unless these are a positive length and the name of an engine."""
     check_choice("engine", engine, get_args(Engine))
-    if not (isinstance(symprec, int | float | np.number) and 0 < symprec <= LARGEST_TOLERANCE):
-        raise ArgumentError(
-            f"symprec {shortly(symprec)}",
-            f"is no length up to {LARGEST_TOLERANCE:g} Angstrom",
-            "Give one such as 0.01.",
-        )
+    checked_number(
+        "symprec", symprec, 0, "Give a length in Angstrom, such as 0.01.", above=True, most=LARGEST_TOLERANCE
+    )
 
 
 def find_symmetry(crystal: Crystal, symprec: float, engine: Engine = DEFAULT_ENGINE) -> Symmetry:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.files import is_scope_string, to_crystal
 from cloud_model.errors import PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.spectrum import Array
 
 if TYPE_CHECKING:
@@ -25,6 +27,13 @@ def unit_cell(phonon: Phonopy) -> Crystal:
     cell = phonon.unitcell
     angstrom = get_calculator_physical_units(phonon.calculator).distance_to_A
     return Crystal(angstrom * cell.cell, cell.scaled_positions, cell.numbers)
+
+
+def described_crystal(crystal: Any) -> Crystal | str:
+    """Crystal, or SCOPE string, that CLOUD predicts."""
+    if isinstance(crystal, Scope):
+        return str(crystal)
+    return crystal if is_scope_string(crystal) else to_crystal(crystal)
 
 
 def to_phonopy(crystal: Crystal) -> PhonopyAtoms:

@@ -27,9 +27,6 @@ _PHONONS = ("phonopy*.yaml", "phonopy*.yaml.xz", "phonopy*.yaml.gz", "*.ncmat")
 _CRYSTALS = ("*.cif", "*.vasp", "*.extxyz", "*POSCAR*")
 _LONG_TABLE = 30  # rows; a longer one is printed in steps of 50 K
 
-_file = click.Path(dir_okay=False, path_type=Path)
-_folder = click.Path(file_okay=False, path_type=Path)
-
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.crystals)
@@ -45,7 +42,9 @@ _folder = click.Path(file_okay=False, path_type=Path)
     show_default=True,
     help="Smallest length of the axes of supercells (Angstrom).",
 )
-@click.option("--cache", type=_folder, help="Folder that keeps forces, so that an interrupted run resumes.")
+@click.option(
+    "--cache", type=options.folder, help="Folder that keeps forces, so that an interrupted run resumes."
+)
 @click.option(
     "--quasi-harmonic", is_flag=True, help="Compare at constant pressure, with phonons of several volumes."
 )
@@ -55,8 +54,10 @@ _folder = click.Path(file_okay=False, path_type=Path)
     is_flag=True,
     help="Compare dynamically unstable crystals too, leaving out imaginary modes.",
 )
-@click.option("--plot", type=_file, help="Draw the heat capacity of one source into this file.")
-@click.option("-o", "--output", type=_file, help="Write a report, .html or .json, the worst crystal first.")
+@click.option("--plot", type=options.file, help="Draw the heat capacity of one source into this file.")
+@click.option(
+    "-o", "--output", type=options.file, help="Write a report, .html or .json, the worst crystal first."
+)
 @options.temperatures
 @options.overwrite
 @options.model

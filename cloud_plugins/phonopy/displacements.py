@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from cloud_model.arguments import checked_number
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from phonopy import Phonopy
 
 BornCharges = tuple[ArrayLike, ArrayLike]
+
+MAX_ATOMS = 5_000
+"""Most atoms of a supercell, whose force constants take 2 GB."""
 
 _DISPLACEMENT = 0.01  # Angstrom
 _RELAXED_FORCE = 0.001  # eV/Angstrom
@@ -83,7 +87,7 @@ def calculate_phonons(
         identity = f"{type(calculator).__name__} {atoms.get_potential_energy():.6g} eV"
 
     cell = Crystal(atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers, crystal.label)
-    repeats = np.ceil(supercell_length / atoms.cell.lengths()).astype(int)
+    repeats = _repeats(atoms, supercell_length, crystal.name)
     phonon = Phonopy(to_phonopy(cell), np.diag(repeats), primitive_matrix(cell), symprec=DEFAULT_SYMPREC)
     phonon.generate_displacements(distance=_DISPLACEMENT)
 
@@ -99,6 +103,13 @@ def calculate_phonons(
     if born is not None:
         phonon.nac_params = _nac_params(born, standard, phonon)
     return phonon, residual
+
+
+def checked_supercell_length(crystal: Crystal, value: Any) -> float:
+    """Length in Angstrom that gives a supercell of at most ``MAX_ATOMS`` atoms, or an `ArgumentError`."""
+    length = checked_number("supercell_length", value, 0, "Give it in Angstrom.", above=True)
+    _repeats(_conventional_cell(_standardise(crystal)), length, crystal.name)
+    return length
 
 
 def static_energy(
@@ -150,6 +161,19 @@ def _conventional_cell(standard: Any) -> Atoms:
     return Atoms(
         standard.std_types, cell=standard.std_lattice, scaled_positions=standard.std_positions, pbc=True
     )
+
+
+def _repeats(atoms: Atoms, length: float, name: str) -> NDArray[np.int64]:
+    """How often a cell is repeated along its axes, none of which is shorter then."""
+    repeats = np.ceil(length / atoms.cell.lengths())
+    count = len(atoms) * repeats.prod()
+    if count > MAX_ATOMS:
+        raise ArgumentError(
+            f"supercell_length {length:g}",
+            f"gives {name} a supercell of {count:.6g} atoms, more than {MAX_ATOMS:,}",
+            "Give a smaller one.",
+        )
+    return repeats.astype(np.int64)
 
 
 def _relax(atoms: Atoms, calculator: Calculator, cell: bool = True) -> None:

@@ -14,16 +14,15 @@ import numpy as np
 
 from cloud_model.arguments import checked_number, checked_path
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import is_scope_string, to_crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_model.display.html import render
 from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style, svg
 from cloud_model.errors import ArgumentError, PhononError, shortly
 from cloud_model.physics.conditions import checked_pressure
 from cloud_model.physics.thermodynamics import Thermodynamics
-from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.calculators import checked_calculator
-from cloud_plugins.phonopy.cells import check_same_crystal, formula, unit_cell
-from cloud_plugins.phonopy.displacements import calculate_phonons, static_energy
+from cloud_plugins.phonopy.cells import check_same_crystal, described_crystal, formula, unit_cell
+from cloud_plugins.phonopy.displacements import calculate_phonons, checked_supercell_length, static_energy
 from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
 
@@ -38,6 +37,9 @@ ENERGIES = "e-v.dat"
 PROPERTIES = "thermal_properties.yaml*"
 STRAINS = tuple(np.linspace(-0.04, 0.08, 7).round(3).tolist())
 """Changes of the volume at which a calculator is asked, relative to the cell at rest."""
+
+HIGHEST = 10_000.0
+"""Highest temperature in K; no crystal is solid at half of it."""
 
 _STEP = 10.0  # K between the temperatures of the fit
 _MARGIN = 3  # temperatures that phonopy's numerical derivatives lose at the end
@@ -252,18 +254,18 @@ def validate_quasi_harmonic(
     """
     from cloud_model import CloudModel
 
-    max_temperature = checked_number("max_temperature", max_temperature, 0, "Give it in K.", above=True)
+    max_temperature = checked_number(
+        "max_temperature", max_temperature, 0, "Give it in K.", above=True, most=HIGHEST
+    )
     pressure = checked_pressure(pressure)
     loaded = CloudModel.from_pretrained(model)
-    described = None if crystal is None else _described(crystal)
+    described = None if crystal is None else described_crystal(crystal)
     if calculator is None:
         calculator = getattr(reference, "calc", None)
     if calculator is not None:
         cell = to_crystal(reference)
         settings: dict[str, Any] = {
-            "supercell_length": checked_number(
-                "supercell_length", supercell_length, 0, "Give it in Angstrom.", above=True
-            ),
+            "supercell_length": checked_supercell_length(cell, supercell_length),
             "cache": None if cache is None else checked_path("cache", cache),
         }
         calculator, strains = checked_calculator(calculator), _checked_strains(strains)
@@ -273,7 +275,7 @@ def validate_quasi_harmonic(
         loaded.thermodynamics(cell if described is None else described, max_temperature, pressure)
         found = _from_calculator(cell, calculator, strains, max_temperature, pressure, **settings)
     elif isinstance(reference, str | os.PathLike):
-        found = _from_folder(Path(reference), max_temperature, pressure)
+        found = _from_folder(checked_path("reference", reference), max_temperature, pressure)
         if isinstance(described, Crystal):
             check_same_crystal(described, found.crystal, found.source)
     else:
@@ -288,13 +290,6 @@ def validate_quasi_harmonic(
         raise ArgumentError(found.source, "tells no crystal", "Pass the crystal as the second argument.")
     cloud = loaded.thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
-
-
-def _described(crystal: Any) -> Crystal | str:
-    """Crystal, or SCOPE string, that CLOUD predicts."""
-    if isinstance(crystal, Scope):
-        return str(crystal)
-    return crystal if is_scope_string(crystal) else to_crystal(crystal)
 
 
 def _checked_strains(strains: Any) -> list[float]:

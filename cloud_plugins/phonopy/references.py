@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cloud_model.arguments import checked_path
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import read_bytes, to_crystal
 from cloud_model.crystal.reading import ends_inside_number
@@ -123,7 +124,7 @@ def from_calculator(
 
 
 def _from_path(path: str | os.PathLike[str], temperatures: ArrayLike) -> Reference:
-    text = os.fspath(path)
+    text = os.fspath(checked_path("reference", path))
     if ".ncmat" in text:
         return _from_ncrystal(_ncrystal_info(text), text)
     file = phonopy_file(Path(text))

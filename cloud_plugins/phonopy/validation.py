@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.crystal.files import is_scope_string, to_crystal
+from cloud_model.arguments import checked_path
+from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.physics.conditions import checked_temperatures
-from cloud_model.scope.string import Scope
-from cloud_plugins.phonopy.cells import check_same_crystal
+from cloud_plugins.phonopy.calculators import checked_calculator
+from cloud_plugins.phonopy.cells import check_same_crystal, described_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
-from cloud_plugins.phonopy.displacements import BornCharges
+from cloud_plugins.phonopy.displacements import BornCharges, checked_supercell_length
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
 
 if TYPE_CHECKING:
@@ -81,30 +83,33 @@ def validate_heat_capacity(
     """
     temperatures = checked_temperatures(temperatures)
     loaded: Any = model if hasattr(model, "thermodynamics") else _load(model)
+    described = None if crystal is None else described_crystal(crystal)
     if calculator is None:
         calculator = getattr(reference, "calc", None)
     if calculator is None:
         phonons = read_reference(reference, temperatures)
     else:
-        phonons = from_calculator(
-            to_crystal(reference),
-            calculator,
-            temperatures,
-            supercell_length=supercell_length,
-            relax=relax,
-            born=born,
-            cache=cache,
-        )
+        cell = to_crystal(reference)
+        settings: dict[str, Any] = {
+            "supercell_length": checked_supercell_length(cell, supercell_length),
+            "relax": relax,
+            "born": born,
+            "cache": None if cache is None else checked_path("cache", cache),
+        }
+        calculator = checked_calculator(calculator)
+        if isinstance(described, Crystal):
+            check_same_crystal(described, cell, cell.name)
+        # what CLOUD cannot predict is refused before phonons, which take long
+        loaded.thermodynamics(cell if described is None else described, temperatures)
+        phonons = from_calculator(cell, calculator, temperatures, **settings)
     if not (phonons.spectrum.stable or allow_unstable):
         raise _unstable(phonons)
 
-    described = phonons.crystal if crystal is None else crystal
-    if isinstance(described, Scope):
-        described = str(described)
+    if described is None:
+        described = phonons.crystal
     if described is None:
         raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
-    if not is_scope_string(described):
-        described = to_crystal(described)
+    if isinstance(described, Crystal):
         check_same_crystal(described, phonons.crystal, phonons.source)
     return HeatCapacityValidation(
         crystal=described,

@@ -34,12 +34,10 @@ _HULL_COLUMNS = (
     "known as",
 )
 
-_file = click.Path(dir_okay=False, path_type=Path)
-_folder = click.Path(file_okay=False, path_type=Path)
 
 _references = click.option(
     "--references",
-    type=_file,
+    type=options.file,
     help="CSV of phases (formula, formation_energy_per_atom) to compare with; default: the bundled ones.",
 )
 _join = click.option(
@@ -58,7 +56,7 @@ _temperature = click.option(
 @_references
 @_join
 @_temperature
-@click.option("--plot", type=_file, help="Draw the hull of two or three elements into this file.")
+@click.option("--plot", type=options.file, help="Draw the hull of two or three elements into this file.")
 @options.overwrite
 @options.model
 @options.output_format
@@ -111,7 +109,7 @@ def hull(
 @_temperature
 @click.option(
     "--prototypes",
-    type=_file,
+    type=options.file,
     help="CSV of phases (formula, formation_energy_per_atom, scope) to decorate; default: the bundled ones.",
 )
 @click.option(
@@ -129,10 +127,12 @@ def hull(
 @click.option(
     "--top", type=click.IntRange(min=1), default=50, show_default=True, help="Number of candidates to print."
 )
-@click.option("-o", "--output", type=_folder, help="Folder for all candidates; an interrupted run resumes.")
+@click.option(
+    "-o", "--output", type=options.folder, help="Folder for all candidates; an interrupted run resumes."
+)
 @click.option(
     "--structures",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=options.existing_folder,
     help="Folder of structures; one with the prototype of a candidate becomes a starting structure in --output.",
 )
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")

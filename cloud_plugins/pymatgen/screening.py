@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud_model.arguments import checked_integer
+from cloud_model.arguments import checked_integer, checked_path
 from cloud_model.atomic import locked, output_error, write_atomically
 from cloud_model.errors import ArgumentError, CloudError, DataError, shortly
 from cloud_model.model import CloudModel
@@ -131,6 +131,7 @@ def screen(
         )
     if temperature is not None:
         temperature = checked_temperature(temperature)
+    file_name = None if output is None else checked_path("output", output)
     loaded = CloudModel.from_pretrained(model)
     loaded_name = loaded if isinstance(model, CloudModel) else model
     given = None if references is None else references_from(references)
@@ -152,9 +153,9 @@ def screen(
     best = _Best(top)
     with ExitStack() as stack:
         file: _CandidateFile | None = None
-        if output is not None:
-            stack.enter_context(locked(Path(output), "a screening"))
-            file = stack.enter_context(closing(_CandidateFile(Path(output), settings)))
+        if file_name is not None:
+            stack.enter_context(locked(file_name, "a screening"))
+            file = stack.enter_context(closing(_CandidateFile(file_name, settings)))
         done = 0
         for row in file.rows() if file else ():
             best.add(row)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pymatgen.core import Structure
 
+from cloud_model.arguments import checked_path
 from cloud_model.crystal.files import read_crystal
 from cloud_model.errors import CloudError, CloudWarning
 from cloud_model.model import CloudModel
@@ -49,8 +50,8 @@ def write_structures(
         The files written. Each has the SCOPE string of its candidate.
     """
     loaded = CloudModel.from_pretrained(model)
-    known = _by_positions(Path(structures))
-    folder = Path(output)
+    known = _by_positions(checked_path("structures", structures))
+    folder = checked_path("output", output)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for rank, text in enumerate(candidates["scope"], start=1):

@@ -16,21 +16,24 @@ import pandas as pd
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from click.testing import CliRunner
 from pymatgen.core import Element, Structure
 
 import cloud_plugins
 import cloud_plugins.pymatgen
 from cloud_model import CloudModel, Scope, debye
+from cloud_model.cli import cloud
 from cloud_model.corpus import ingest as ingesting
 from cloud_model.corpus.ingest import IngestSettings, ingest
 from cloud_model.crystal.files import read_crystal, read_crystals
-from cloud_model.errors import ArgumentError, CloudError
+from cloud_model.errors import ArgumentError, CloudError, ScopeError
 from cloud_model.scope.batches import scopes
 from cloud_model.training import evaluation
 from cloud_model.training.finetuning import table as finetuning
 from cloud_model.training.finetuning.ensemble import EnsembleSettings
 from cloud_model.training.finetuning.table import Columns
-from cloud_plugins.phonopy import quasi_harmonic
+from cloud_model.training.pretraining.run import CorpusSettings, PretrainingRun
+from cloud_plugins.phonopy import quasi_harmonic, validation
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -41,6 +44,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "negative": lambda: -1,
     "nan": lambda: float("nan"),
     "huge": lambda: 10**400,
+    "huge fraction": lambda: 1e300,
     "truth": lambda: True,
     "complex": lambda: 1j,
     "empty text": lambda: "",
@@ -144,6 +148,18 @@ def long_functions(model: Any, folder: Path) -> dict[str, tuple[Callable[..., An
                 "settings": IngestSettings(),
             },
         ),
+        "validate_heat_capacity": (
+            cloud_plugins.validate_heat_capacity,
+            {
+                "reference": COPPER,
+                "crystal": COPPER,
+                "model": model,
+                "calculator": "emt",
+                "temperatures": [300.0],
+                "supercell_length": 5.0,
+                "cache": folder / "forces",
+            },
+        ),
         "validate_quasi_harmonic": (
             cloud_plugins.validate_quasi_harmonic,
             {
@@ -166,17 +182,19 @@ WORK = {
     "evaluate": (evaluation, "_predicted"),
     "cross_validate": (evaluation, "finetune_ensemble"),
     "ingest": (ingesting, "scopes"),
+    "validate_heat_capacity": (validation, "from_calculator"),
     "validate_quasi_harmonic": (quasi_harmonic, "_from_calculator"),
 }
 """Where the work of long functions begins."""
 
-PATHS = ("empty text", "word", "missing file", "folder")
+PATHS = ("word", "missing file", "folder")
 RIGHT = {
     **dict.fromkeys(("model", "name", "split", "crystal", "settings"), ("nothing",)),
     **dict.fromkeys(("folds", "seed", "max_temperature", "supercell_length"), ("number",)),
     **dict.fromkeys(("folder", "output", "directory", "sources"), PATHS),
     "cache": ("nothing", *PATHS),
-    "pressure": ("number", "truth"),
+    "pressure": ("number",),
+    "temperatures": ("number", "list of numbers"),
 }
 """Arguments of long functions for which what is a mistake elsewhere is none."""
 
@@ -227,6 +245,78 @@ def test_long_functions(name, tiny_model, tmp_path, monkeypatch):
     for argument, mistake in product(good, MISTAKES):
         outcome(partial(function, **good | {argument: MISTAKES[mistake]()}), f"{argument}: {mistake}")
     assert [call for call in begun if call[1] not in RIGHT.get(call[0], ())] == []
+
+
+@pytest.mark.parametrize("name", [*NAMES, *WORK, *SETTINGS])
+def test_truth_is_no_number(name, tiny_model, tmp_path):
+    """True is not 1, and '1' is not either, wherever a number is wanted."""
+    every = functions(tiny_model, tmp_path) | long_functions(tiny_model, tmp_path) | SETTINGS
+    function, good = every[name]
+    for argument, value in good.items():
+        if type(value) in (int, float):
+            for wrong in (True, np.True_, str(value)):
+                with pytest.raises((ArgumentError, ScopeError)):
+                    function(**good | {argument: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("validate_quasi_harmonic", "max_temperature", 10_001.0),
+        ("validate_quasi_harmonic", "supercell_length", 1e300),
+        ("validate_heat_capacity", "supercell_length", 80.0),
+        ("validate_heat_capacity", "temperatures", [300.0, 1.1e6]),
+    ],
+)
+def test_huge_arguments(name, argument, value, tiny_model, tmp_path):
+    """What would take gigabytes, or means nothing, is refused with the limit."""
+    function, good = long_functions(tiny_model, tmp_path)[name]
+    with pytest.raises(ArgumentError, match=r"at most|more than"):
+        function(**good | {argument: value})
+
+
+def test_numbers_of_numpy(tiny_model):
+    for number in (np.float32(300), np.int64(300), np.array(300.0)):
+        assert tiny_model.thermodynamics(SALT, number).temperatures == [300.0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: CloudModel.from_pretrained(""),
+        lambda model: model.save(""),
+        lambda model: ingest("", Path("corpus"), model.checkpoint.tokenizer),
+        lambda model: ingest([""], Path("corpus"), model.checkpoint.tokenizer),
+        lambda model: ingest(["salt.cif"], "", model.checkpoint.tokenizer),
+        lambda model: read_crystal(""),
+        lambda model: cloud_plugins.validate_heat_capacity("", model=model),
+        lambda model: cloud_plugins.validate_quasi_harmonic("", model=model),
+        lambda model: cloud_plugins.pymatgen.screen("Na-Cl", model=model, output=""),
+        lambda model: PretrainingRun(output="", corpus=CorpusSettings(shards=["a.parquet"])).execute(),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(call, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CloudError, match="''"):
+        call(tiny_model)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", ""],
+        ["ingest", "", "-o", "corpus"],
+        ["ingest", "salt.cif", "-o", ""],
+        ["embed", "Na", "-o", ""],
+    ],
+)
+def test_an_empty_path_of_a_command(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cloud, arguments)
+    assert result.exit_code == 2
+    assert "It is empty" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", SETTINGS)

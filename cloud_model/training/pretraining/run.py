@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tomli_w
 
+from cloud_model.arguments import checked_path
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
 from cloud_model.checkpoints.registry import resolve
 from cloud_model.crystal.elements import SYMBOLS
@@ -144,7 +145,7 @@ class PretrainingRun:
         KeyboardInterrupt
             If it was interrupted; the checkpoint as it is, and the state to resume from, are written.
         """
-        output = Path(self.output)
+        output = checked_path("output", self.output)
         output.mkdir(parents=True, exist_ok=True)
         corpus = ParquetCorpus([Path(shard) for shard in self.corpus.shards], self.corpus.column)
         base = Checkpoint.load(resolve(self.model)) if self.model else None
