@@ -202,7 +202,7 @@ def test_tuple_without_a_unit_is_refused(model):
 
 @pytest.mark.parametrize("temperatures", [[], [-1.0], [np.nan], [[1.0, 2.0]], [np.inf]])
 def test_impossible_temperatures_are_refused(copper, model, temperatures):
-    with pytest.raises(ArgumentError, match="temperatures"):
+    with pytest.raises(ArgumentError, match="temperature"):
         validate_heat_capacity(copper, model=model, temperatures=temperatures)
 
 
