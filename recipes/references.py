@@ -3,7 +3,7 @@
     python recipes/references.py DATA
 
 reads ``hull_references.csv.gz`` and writes ``cloud_model/stability/references.csv.gz``. The distance of a phase is that
-from the hull of all others, so it is how far the phase lies below what it would fall apart into; elements that have
+from the hull of all others, so it is how far the phase lies below what it would decompose into; elements that have
 one phase only have none. Elements of which the source has no phase, or none of known structure, get the structure that
 textbooks name; their formation energy is zero by definition. Run it again when the canonical form of SCOPE strings
 changes.

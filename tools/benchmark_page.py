@@ -90,8 +90,8 @@ def accuracy() -> str:
         "The baselines are fitted to the same labels of the same crystals.\n\n"
         f"{errors()}\n\n"
         f"{image('accuracy', 'errors of the properties over those of the median')}\n\n"
-        "Error over that of always saying the median of the training labels. Errors by crystal system and chemistry, "
-        "within and out of the domain, are on the [model card](models/index.md)."
+        "Error relative to that of always predicting the median of the training labels. Errors by crystal system and "
+        "chemistry, within and out of the domain, are on the [model card](models/index.md)."
     )
 
 
@@ -122,8 +122,8 @@ def matbench() -> dict[str, Any]:
 def matbench_tables() -> str:
     """Scores in MatBench's own folds, a table a task."""
     parts = [
-        "Fine-tuned in each fold of MatBench, four networks each, and judged on what the fold leaves out; the command "
-        "is in `recipes/README.md`.",
+        "Fine-tuned in each fold of MatBench, four networks each, and evaluated on what the fold leaves out; the "
+        "command is in `recipes/README.md`.",
         image("matbench", "errors"),
     ]
     for task, result in matbench().items():

@@ -102,7 +102,7 @@ def ingest(
         As `cloud_model.corpus.sources.records` reads them.
     output : Path
         Folder of the shards ``part-00000.parquet`` (columns ``id``, ``scope``, ``space_group``, ``formula``,
-        ``source``), of ``_report.json`` and of ``_unreadable.csv``. A run that was ended goes on where it was.
+        ``source``), of ``_report.json`` and of ``_unreadable.csv``. An interrupted run resumes.
     tokenizer : Tokenizer
         Its vocabulary is compared with the strings, and gives their lengths.
     settings : IngestSettings, optional

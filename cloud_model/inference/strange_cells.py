@@ -20,8 +20,9 @@ STRANGE_ERRORS = 4
 Project are, many of them with voids."""
 
 MANY_UNITS = 8
-"""Formula units in a cell without symmetry that are warned about; 0.5% of the crystals of the Materials Project have as
-many."""
+MANY_SIMPLE_UNITS = 4
+"""Formula units in a cell without symmetry that are warned about, the latter for one or two elements; 0.66% of the
+crystals of the Materials Project have as many."""
 
 
 def warn_of_strange_cells(config: CheckpointConfig, crystals: Sequence[ReadCrystal], output: Output) -> None:
@@ -31,7 +32,9 @@ def warn_of_strange_cells(config: CheckpointConfig, crystals: Sequence[ReadCryst
         scope = crystal.scope
         if scope.space_group == 1 and scope.n_atoms is not None and scope.orbits is not None:
             atoms = len(scope.orbits)
-            if atoms >= MANY_UNITS * sum(parse_formula(scope.formula).values()):
+            formula = parse_formula(scope.formula)
+            units = MANY_UNITS if len(formula) > 2 else MANY_SIMPLE_UNITS
+            if atoms >= units * sum(formula.values()):
                 warn_user(
                     f"{scope.label or scope.formula}: its {atoms} atoms have no symmetry within {scope.symprec:g} "
                     "Angstrom, as after molecular dynamics or random displacements; if they are those of a perfect "

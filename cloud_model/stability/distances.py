@@ -56,14 +56,14 @@ def stability(
     model: str | os.PathLike[str] | CloudModel | None = None,
     errors: Literal["raise", "nan"] = "nan",
 ) -> pd.DataFrame:
-    """Tell how far crystals are above the hull of the known phases, what they fall apart into, and how surely.
+    """Compute energies above the hull of the known phases, decompositions and probabilities of being stable.
 
     Parameters
     ----------
     crystals : crystal or collection of crystals
         As `CloudModel.predict` takes them. Nothing is relaxed, and SCOPE strings will do, of the dialect ``sites``.
     references : References, str or path-like, optional
-        Phases that crystals may fall apart into, or a CSV file of them (see `References.load`); their energies are
+        Phases that crystals may decompose into, or a CSV file of them (see `References.load`); their energies are
         taken as they are. Left out, the phases on the hull of the Materials Project of 2018, with the energies that
         were published.
     temperature : float, optional

@@ -192,7 +192,7 @@ class References:
             )
 
     def join(self, other: References) -> References:
-        """Phases of both; a crystal falls apart into those of lowest energy.
+        """Phases of both; a crystal decomposes into those of lowest energy.
 
         Raises
         ------

@@ -290,8 +290,8 @@ class CloudCalculator(Calculator):
     def get_energy_above_hull(self, atoms: Atoms | None = None) -> float:
         """Energy above the hull of the known phases at 0 K, eV/atom; negative below it.
 
-        See `cloud_model.stability.distances.stability`, which takes references of one's own, and tells the error, what
-        a crystal falls apart into and how probable it is that it is stable.
+        See `cloud_model.stability.distances.stability`, which takes references of one's own, and gives the error, what
+        the crystal decomposes into, and its probability of being stable.
 
         Raises
         ------

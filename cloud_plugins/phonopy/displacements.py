@@ -54,12 +54,12 @@ def calculate_phonons(
     supercell_length : float
         No axis of the supercell is shorter, Angstrom.
     relax : bool
-        Whether cell and positions are relaxed first, their symmetry kept.
+        Whether cell and positions are relaxed first, keeping the symmetry.
     born : tuple of array_like, optional
         Born effective charges, e, shape (n_atoms, 3, 3), in the order and axes of the crystal, and the
         high-frequency dielectric tensor, shape (3, 3), for the non-analytical correction.
     cache : path, optional
-        Directory in which forces are kept; a calculation that was cut off goes on from there.
+        Directory in which forces are kept; an interrupted calculation resumes from them.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def checked_supercell_length(crystal: Crystal, value: Any) -> float:
 def static_energy(
     crystal: Crystal, calculator: Calculator, *, relax: Literal["cell", "positions"]
 ) -> tuple[Crystal, float]:
-    """Relax a crystal, its symmetry kept.
+    """Relax a crystal, keeping its symmetry.
 
     Parameters
     ----------

@@ -45,14 +45,14 @@ def stability(
     *,
     model: str | os.PathLike[str] | CloudModel | None = None,
 ) -> pd.DataFrame:
-    """Tell how far crystals are above the hull of the known phases, what they fall apart into, and how surely.
+    """Compute energies above the hull of the known phases, decompositions and probabilities of being stable.
 
     Parameters
     ----------
     crystals : crystal or collection of crystals
         As `CloudModel.predict` takes them.
     references : PhaseDiagram, list of entries, References, str or path-like, optional
-        Phases that crystals may fall apart into: a phase diagram or the entries of one, with the energies of PBE and
+        Phases that crystals may decompose into: a phase diagram or the entries of one, with the energies of PBE and
         PBE+U and the corrections of the Materials Project; a CSV file with the columns ``formula`` and
         ``formation_energy_per_atom``; or `cloud_model.stability.references.References`, whose ``join`` adds phases to
         others. Left out, those of the Materials Project of 2018 that ship, with the energies that were published.

@@ -64,9 +64,9 @@ def prototypes(
     kinds : int
         Number of elements.
     n_sites : int, optional
-        Most atoms in the conventional cell.
+        Largest number of atoms in the conventional cell; any if left out.
     space_groups : collection of int, optional
-        Numbers of the space groups that are wanted.
+        Numbers of the space groups; all if left out.
     """
     found: dict[tuple[int, Places], Prototype] = {}
     for identifier, formula, text in zip(references.ids, references.formulas, references.scopes, strict=True):

@@ -1,7 +1,7 @@
 """Screening: decorate the known prototypes with elements, and rank the resulting crystals by stability.
 
 Candidates are SCOPE strings; nothing has coordinates or is relaxed. They are described by one process, and predicted
-in blocks, by several if you like, in a fixed order; a run that was ended goes on after its last whole block.
+in blocks, by several if you like, in a fixed order; an interrupted run resumes after its last whole block.
 """
 
 from __future__ import annotations
@@ -64,23 +64,23 @@ def screen(
     elements : str or iterable of str
         Every candidate holds all of them: ``"Li-Mn-O"`` or ``["Li", "Mn", "O"]``.
     references : PhaseDiagram, list of entries, References, str or path-like, optional
-        What candidates may fall apart into, as for `stability`.
+        What candidates may decompose into, as for `stability`.
     known_prototypes : References, optional
         Phases whose structures are decorated; those that ship if left out.
     n_sites : int, optional
-        Most atoms in the conventional cell.
+        Largest number of atoms in the conventional cell; any if left out.
     space_groups : collection of int, optional
-        Numbers of the space groups that are wanted.
+        Numbers of the space groups; all if left out.
     charge_balance : bool, optional
-        Leave out formulas that no oxidation states balance. If left out, so for nitrides, oxides, sulfides, selenides
-        and halides.
+        Keep only formulas whose oxidation states can balance. By default for nitrides, oxides, sulfides, selenides and
+        halides.
     temperature : float, optional
         Add the vibrations of all phases at this temperature, K.
     top : int, optional
-        How many to return; all if left out.
+        Number of candidates to return; all if left out.
     output : str or path-like, optional
-        Folder. All candidates go into its file ``candidates.csv`` block by block, in which case memory does not grow
-        with them but for the `top`; a run that was ended goes on from it.
+        Folder. All candidates go into its file ``candidates.csv`` block by block, so that memory grows
+        with `top` only; an interrupted run resumes from it.
     n_jobs : int
         Processes that predict, as in joblib; the backend is that of ``joblib.parallel_config``.
     progress : bool

@@ -31,7 +31,7 @@ def write_structures(
     *,
     model: str | os.PathLike[str] | CloudModel | None = None,
 ) -> list[Path]:
-    """Write a first structure to relax for each candidate whose prototype is among structures of the user.
+    """Write a starting structure for relaxation of each candidate whose prototype is among structures of the user.
 
     Parameters
     ----------

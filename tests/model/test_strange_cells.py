@@ -55,13 +55,14 @@ def test_ordinary_volumes_and_strings_are_not(recwarn):
     assert not [warning for warning in recwarn if issubclass(warning.category, CloudWarning)]
 
 
-def test_a_cell_that_lost_its_symmetry_is_told():
-    crystal = bulk("SiC", "zincblende", a=4.36)
-    supercell = crystal.repeat(2)
-    supercell.rattle(0.05, seed=0)
-    model = CloudModel.from_pretrained()
-    with pytest.warns(CloudWarning, match="^SiC: its 16 atoms have no symmetry within 0.01 Angstrom"):
-        model.predict(supercell, "band_gap")
+@pytest.mark.parametrize(
+    "cell", [bulk("SiC", "zincblende", a=4.36).repeat(2), bulk("SiC", "zincblende", a=4.36, cubic=True)]
+)
+def test_a_cell_that_lost_its_symmetry_is_told(cell):
+    cell.rattle(0.05, seed=0)
+    told = f"^SiC: its {len(cell)} atoms have no symmetry within 0.01 Angstrom"
+    with pytest.warns(CloudWarning, match=told):
+        CloudModel.from_pretrained().predict(cell, "band_gap")
 
 
 def test_the_command_names_the_file_once(tmp_path):
