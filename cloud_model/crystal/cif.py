@@ -30,7 +30,13 @@ from cloud_model.crystal.cif_syntax import (
 from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
-from cloud_model.crystal.occupancies import TOLERANCE, disordered, shared_sites, sole_elements
+from cloud_model.crystal.occupancies import (
+    TOLERANCE,
+    DisorderedSites,
+    disordered,
+    shared_sites,
+    sole_elements,
+)
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
@@ -48,6 +54,12 @@ COLLISION = 0.25
 
 ORDINARY = 0.7
 """Share of the sum of the covalent radii that atoms of nearly all crystals keep."""
+
+GROUP = 0.02
+"""How much the occupancies of a disorder group may differ, and those of an assembly from one."""
+
+MAX_ALTERNATIVES = 64
+"""Most combinations of disorder groups."""
 
 VOLUME = 0.05
 """How much the stated volume may differ from that of the cell, as a share of it."""
@@ -157,7 +169,11 @@ def read_block(block: Block, label: str = "CIF") -> Crystal:
     with _named_in_errors(label):
         block = _without_dummies(block)
         lattice = _lattice(block)
-        sites = _sites(block, lattice, label)
+        sites = _sites(block, lattice)
+        if alternatives := _alternatives(block, label):
+            raise _alternative_places(
+                _atoms(block, sites, lattice, label), sites, lattice, alternatives, label
+            )
         try:
             numbers_of_sites = sole_elements(lattice, sites.positions, sites.shares, label)
         except DisorderedCrystalError as error:
@@ -221,7 +237,7 @@ def _lattice(block: Block) -> NDArray[np.float64]:
     return np.array([[a, 0, 0], [b * cos(gamma), b * sin(gamma), 0], [c * x, c * y, c * z]])
 
 
-def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
+def _sites(block: Block, lattice: NDArray[np.float64]) -> Sites:
     elements = _elements(block)
     if not elements:
         raise MalformedCifError("it holds no atom sites")
@@ -232,29 +248,98 @@ def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
     rows = np.arange(len(elements))
     if any(word not in (*UNKNOWN, "0") for word in block.get("_atom_site_attached_hydrogens", ())):
         raise MalformedCifError("some of its hydrogen atoms have no positions", "Add them to its atom sites.")
-    if _has_alternatives(block):
-        raise DisorderedCrystalError(
-            label,
-            "some atoms have alternative places (_atom_site_disorder_group), which SCOPE cannot describe",
-            "Keep one group of each assembly of sites and delete the others.",
-        )
     occupancies = np.array(numbers(block, "_atom_site_occupancy", 1.0) or [1.0] * len(elements))
     if len(occupancies) != len(elements):
         raise MalformedCifError("some of its atom sites lack occupancies")
     shares = [[(element, float(amount))] for element, amount in zip(elements, occupancies, strict=True)]
-    if (np.abs(occupancies - 1) > TOLERANCE).any():
+    if (np.abs(occupancies - 1) > TOLERANCE).any() and not _excluding_groups(block):
         rows, shares = shared_sites(positions, shares, lattice)
     return Sites(positions[rows], np.array(elements)[rows], rows, shares)
 
 
-def _has_alternatives(block: Block) -> bool:
-    """Whether sites exclude each other: several groups of an assembly, or one on a special position (negative)."""
+def _excluding_groups(block: Block) -> dict[str, dict[str, list[int]]]:
+    """Assemblies of sites of which one group is there at a time, or none (negative): group -> its rows."""
     groups = block.get("_atom_site_disorder_group", [])
-    assemblies = block.get("_atom_site_disorder_assembly", [""] * len(groups))
-    found = {pair for pair in zip(assemblies, groups, strict=False) if pair[1] not in (*UNKNOWN, "0")}
-    return len({assembly for assembly, _ in found}) < len(found) or any(
-        group.startswith("-") for _, group in found
+    assemblies = block.get("_atom_site_disorder_assembly", ["."] * len(groups))
+    found: dict[str, dict[str, list[int]]] = {}
+    for row, (assembly, group) in enumerate(zip(assemblies, groups, strict=False)):
+        if group not in (*UNKNOWN, "0"):
+            found.setdefault(assembly, {}).setdefault(group, []).append(row)
+    return {
+        name: members
+        for name, members in found.items()
+        if len(members) > 1 or any(group.startswith("-") for group in members)
+    }
+
+
+def _alternatives(block: Block, label: str) -> list[tuple[NDArray[np.bool_], float]]:
+    """Rows that are there together, and their weight, for each choice of one group of every assembly."""
+    found = _excluding_groups(block)
+    if not found:
+        return []
+    occupancies = np.array(numbers(block, "_atom_site_occupancy", 1.0))
+    rows = len(block["_atom_site_disorder_group"])
+    combinations: list[tuple[NDArray[np.bool_], float]] = [(np.ones(rows, dtype=bool), 1.0)]
+    fixed = np.ones(rows, dtype=bool)
+    for members in found.values():
+        fixed[[row for group in members.values() for row in group]] = False
+        if len(occupancies) == rows:
+            amounts = [occupancies[group] for group in members.values()]
+        else:
+            amounts = [np.full(len(group), 1 / len(members)) for group in members.values()]
+        weights = [float(amount.mean()) for amount in amounts]
+        uneven = any(np.ptp(amount) > GROUP for amount in amounts)
+        if any(group.startswith("-") for group in members) or uneven or abs(sum(weights) - 1) > GROUP:
+            raise _to_be_chosen(label)
+        if len(combinations) * len(members) > MAX_ALTERNATIVES:
+            raise _to_be_chosen(label)
+        everything = [row for group in members.values() for row in group]
+        combinations = [
+            (_without(mask, set(everything) - set(group)), weight * share / sum(weights))
+            for mask, weight in combinations
+            for group, share in zip(members.values(), weights, strict=True)
+        ]
+    if len(occupancies) == rows and (np.abs(occupancies[fixed] - 1) > TOLERANCE).any():
+        raise _to_be_chosen(label)
+    return combinations
+
+
+def _without(mask: NDArray[np.bool_], rows: set[int]) -> NDArray[np.bool_]:
+    mask = mask.copy()
+    mask[sorted(rows)] = False
+    return mask
+
+
+def _to_be_chosen(label: str, remedy: str = "") -> DisorderedCrystalError:
+    return DisorderedCrystalError(
+        label,
+        "some atoms have alternative places (_atom_site_disorder_group), which SCOPE cannot describe",
+        f"{remedy}Keep one group of each assembly of sites with occupancies of 1 and delete the others; of a negative "
+        "group, write the cell in P 1 and keep one of its images.",
     )
+
+
+def _alternative_places(
+    atoms: Expansion,
+    sites: Sites,
+    lattice: NDArray[np.float64],
+    alternatives: Sequence[tuple[NDArray[np.bool_], float]],
+    label: str,
+) -> DisorderedCrystalError:
+    """Return the error about alternatives, each of which can be taken whole."""
+    amounts = sum(weight * mask for mask, weight in alternatives)
+    error = _to_be_chosen(
+        label,
+        "Predict it with order=10, or --order 10 on the command line, as the mean of its alternatives, weighted by "
+        "their occupancies. Or: ",
+    )
+    error.sites = DisorderedSites(
+        lattice,
+        atoms.positions,
+        [{int(sites.numbers[i]): float(np.asarray(amounts)[sites.rows[i]])} for i in atoms.sites],
+        [(mask[sites.rows[atoms.sites]], weight) for mask, weight in alternatives],
+    )
+    return error
 
 
 def _elements(block: Block) -> list[int]:
@@ -354,7 +439,7 @@ def _decide(
                 found.append((name, atoms))
     if not found:
         raise reasons[0]
-    if len(found) > 1:
+    if len(found) > 1 and all(len(site) == 1 and abs(site[0][1] - 1) <= TOLERANCE for site in sites.shares):
         found = _without_collisions(found, sites, lattice)
     if len(found) > 1:
         names = [name for name, _ in found]

@@ -29,11 +29,14 @@ class DisorderedSites(NamedTuple):
         Fractional coordinates.
     shares : list of dict
         Atomic number -> occupancy, for each site.
+    alternatives : list of (array of bool (n,), float)
+        Which sites are filled together and how often, if the file says so; they are whole then.
     """
 
     lattice: NDArray[np.float64]
     positions: NDArray[np.float64]
     shares: list[dict[int, float]]
+    alternatives: Sequence[tuple[NDArray[np.bool_], float]] = ()
 
 
 def shared_sites(

@@ -3,7 +3,8 @@
 The smallest supercell that keeps the composition is filled at random, always in the same way; of split sites, which
 are too close to each other to be filled both, one at most is. The fillings with the lowest electrostatic energy (Ewald
 sum of pymatgen, guessed oxidation states) are taken, one of each energy. Without oxidation states, as in an alloy or a
-formula of more than 40 atoms, the first ones that differ are.
+formula of more than 40 atoms, the first ones that differ are. Where a file says which atoms are there together (the
+disorder groups of molecules), each of these alternatives is taken whole, as often as its occupancy says.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal
     Returns
     -------
     list of Crystal
-        Cells of one size whose composition differs by at most ``COMPOSITION``; the same for the same sites.
+        Cells of one size whose composition differs by at most ``COMPOSITION``; the same for the same sites. Stated
+        alternatives repeat according to their weights.
 
     Raises
     ------
@@ -66,11 +68,38 @@ def ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal
         If no supercell of at most ``MAX_ATOMS`` sites keeps the composition, if more than one of several sites would
         be filled that are too close to each other, or if it takes too long.
     """
+    if sites.alternatives:
+        return _whole_alternatives(sites, most, label)
     try:
         found: list[Crystal] = confined(_ordered_cells, sites, most, label)
     except (TimeoutError, MemoryError) as error:
         raise CrystalError(label, f"it cannot be ordered: {error}", _ORDER_IT) from None
     return found
+
+
+def _whole_alternatives(sites: DisorderedSites, most: int, label: str) -> list[Crystal]:
+    """Each alternative of a cell as it is, as many times as its share of the cells is, by largest remainders."""
+    weights = np.array([weight for _, weight in sites.alternatives])
+    counts = np.floor(weights * most + 1e-6).astype(int)
+    counts[np.argsort(counts - weights * most, kind="stable")[: most - counts.sum()]] += 1
+    elements = np.array([next(iter(shares)) for shares in sites.shares])
+    chosen = [mask for (mask, _), count in zip(sites.alternatives, counts, strict=True) for _ in range(count)]
+    amounts = np.array([sum(shares.values()) for shares in sites.shares])
+    filled = np.mean(chosen, axis=0)
+    wrong = max(
+        abs(filled[here].sum() / filled.sum() - amounts[here].sum() / amounts.sum())
+        for here in (elements == element for element in np.unique(elements))
+    )
+    if wrong > COMPOSITION:
+        raise CrystalError(
+            label,
+            f"{most} ordered cells do not keep its composition to {COMPOSITION}",
+            "Allow more of them, or keep one group of each assembly of sites and delete the others.",
+        )
+    return [
+        Crystal(sites.lattice, sites.positions[mask], elements[mask], f"{label} (ordered cell {i})")
+        for i, mask in enumerate(chosen, 1)
+    ]
 
 
 def _ordered_cells(sites: DisorderedSites, most: int, label: str) -> list[Crystal]:

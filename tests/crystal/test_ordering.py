@@ -175,15 +175,76 @@ def test_ordering_is_ended_in_time(monkeypatch):
         cells_of(rock_salt(("Mg", 0.75), ("Fe", 0.25)))
 
 
-def test_alternatives_of_a_molecule_are_not_ordered():
-    text = (
-        "data_x\n_cell_length_a 4.2\n_cell_length_b 4.2\n_cell_length_c 4.2\n_cell_angle_alpha 90\n"
-        "_cell_angle_beta 90\n_cell_angle_gamma 90\n_space_group_name_H-M_alt 'P 1'\nloop_\n_atom_site_label\n"
-        "_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_disorder_group\n"
-        "Na1 0 0 0 .\nO1A .5 .5 .5 1\nO1B .5 .5 .6 2\n"
+def molecular_cif(sites, tags="occupancy disorder_assembly disorder_group"):
+    columns = "".join(
+        f"_atom_site_{tag}\n" for tag in ("label", "fract_x", "fract_y", "fract_z", *tags.split())
     )
-    with pytest.raises(DisorderedCrystalError, match="Keep one group") as caught:
-        read_cif(text)
+    return (
+        "data_x\n_cell_length_a 7\n_cell_length_b 8\n_cell_length_c 9\n_cell_angle_alpha 80\n_cell_angle_beta 85\n"
+        "_cell_angle_gamma 95\n_space_group_name_H-M_alt 'P -1'\nloop_\n" + columns + sites
+    )
+
+
+FRAME = "Na1 .1 .1 .1 1 . .\n"
+FIRST, SECOND = (
+    "C1A .3 .3 .3 {0} A 1\nO1A .4 .4 .4 {0} A 1\n",
+    "C1B .3 .3 .3 {0} A 2\nO1B .35 .25 .42 {0} A 2\n",
+)
+
+
+def test_alternatives_of_a_molecule_are_taken_whole():
+    """Each as often as it is there, in the symmetry of the crystal; atoms of both groups at one place count once."""
+    with pytest.raises(DisorderedCrystalError, match=r"order=10.*Keep one group") as caught:
+        read_cif(molecular_cif(FRAME + FIRST.format(0.75) + SECOND.format(0.25)))
+    cells = ordered_cells(caught.value.sites, 4, "x")
+    alone = [read_cif(molecular_cif(FRAME + group.format(1))) for group in (FIRST, SECOND)]
+    assert [len(cell) for cell in cells] == [6] * 4
+    for cell, right in zip(cells, [alone[0]] * 3 + [alone[1]], strict=True):
+        assert np.array_equal(cell.numbers, right.numbers)
+        assert np.allclose(cell.positions, right.positions)
+
+
+def test_assemblies_are_combined():
+    other = "N2A .7 .2 .6 .5 B 1\nN2B .75 .2 .65 .5 B 2\n"
+    with pytest.raises(DisorderedCrystalError) as caught:
+        read_cif(molecular_cif(FRAME + FIRST.format(0.75) + SECOND.format(0.25) + other))
+    cells = ordered_cells(caught.value.sites, 8, "x")
+    assert len({cell.positions.round(4).tobytes() for cell in cells}) == 4
+    assert {len(cell) for cell in cells} == {8}
+    nitrogen = [cell.positions[cell.numbers == 7].round(4).tobytes() for cell in cells]
+    assert nitrogen.count(nitrogen[0]) == 4
+
+
+def test_groups_without_occupancies_are_there_alike():
+    groups = "Na1 .1 .1 .1 .\nO1A .5 .4 .5 1\nO1B .5 .4 .6 2\n"
+    with pytest.raises(DisorderedCrystalError) as caught:
+        read_cif(molecular_cif(groups, "disorder_group"))
+    first, second = ordered_cells(caught.value.sites, 2, "x")
+    assert len(first) == len(second) == 4
+    assert not np.allclose(first.positions, second.positions)
+
+
+def test_alternatives_of_other_compositions_need_enough_cells():
+    with pytest.raises(DisorderedCrystalError) as caught:
+        read_cif(molecular_cif(FRAME + FIRST.format(0.75) + SECOND.replace("O1B", "S1B").format(0.25)))
+    assert len(ordered_cells(caught.value.sites, 4, "x")) == 4
+    with pytest.raises(CrystalError, match="Allow more"):
+        ordered_cells(caught.value.sites, 2, "x")
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [
+        FIRST.format(0.5).replace("A 1", "A -1"),
+        FIRST.format(0.75) + SECOND.format(0.5),
+        FIRST.format(0.75) + SECOND.format(0.25).replace(".42 0.25", ".42 0.5"),
+        FIRST.format(0.75) + SECOND.format(0.25) + "K1 .8 .8 .5 .5 . .\n",
+    ],
+    ids=["negative", "sum", "uneven", "another partial site"],
+)
+def test_alternatives_that_are_left_open(sites):
+    with pytest.raises(DisorderedCrystalError, match=r"Keep one group.*write the cell in P 1") as caught:
+        read_cif(molecular_cif(FRAME + sites))
     assert caught.value.sites is None
 
 
