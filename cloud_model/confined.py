@@ -212,7 +212,7 @@ def end_all() -> None:
 
 def _forget_in_child() -> None:
     for worker in _all:
-        worker._process.returncode = 0  # it is no child of this process
+        worker._process.returncode = 0  # it is not a child of this process
     _all.clear()
     _idle.clear()
 

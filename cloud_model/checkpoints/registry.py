@@ -64,7 +64,7 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     CheckpointError
         If there is no such checkpoint, or it cannot be downloaded.
     ArgumentError
-        If it is no name and no path.
+        If it is neither a name nor a path.
     """
     if name is None:
         name = DEFAULT

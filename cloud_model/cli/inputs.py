@@ -106,7 +106,7 @@ def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Sourc
     from tqdm import tqdm
 
     empty = True
-    hidden = True if prints and sys.stdout.isatty() else None  # None: if standard error is no terminal
+    hidden = True if prints and sys.stdout.isatty() else None  # None: if standard error is not a terminal
     with tqdm(unit=" crystals", disable=hidden, leave=False, delay=2) as bar:
         for chunk in batched(read(unread(arguments)), CHUNK):
             empty = False

@@ -86,7 +86,7 @@ def _page(base_url: str, query: str, page: str | None) -> tuple[list[dict[str, A
     )
     if not seen:  # the client turns what it raises into text
         reason = "; ".join(error for result in answer.values() for error in result.errors) or "no answer"
-        raise DataError(base_url, f"the provider fails: {reason}", "Run the same command later; it goes on.")
+        raise DataError(base_url, f"the provider fails: {reason}", "Run the same command later; it resumes.")
     url, results = seen[0]
     following = results["links"].get("next")
     return results["data"], url, following["href"] if isinstance(following, dict) else following
@@ -110,7 +110,7 @@ def _session_class() -> Any:
                 return super().request(method, url, *arguments, **options)
             except requests.RequestException as error:
                 raise DataError(
-                    str(url), f"no answer ({error})", "Run the same command later; it goes on."
+                    str(url), f"no answer ({error})", "Run the same command later; it resumes."
                 ) from error
 
     return Session

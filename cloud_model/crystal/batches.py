@@ -31,7 +31,7 @@ def crystal_list(crystals: Any) -> list[Any]:
     Raises
     ------
     ArgumentError
-        If it is no such collection, or a row is not one crystal.
+        If it is not such a collection, or a row is not one crystal.
     """
     if not is_collection(crystals):
         raise ArgumentError(

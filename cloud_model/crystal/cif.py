@@ -203,7 +203,7 @@ def _named_in_errors(label: str) -> Iterator[None]:
 
 
 def _without_dummies(block: Block) -> Block:
-    """Leave out sites that are no atoms, such as centroids."""
+    """Leave out sites that are not atoms, such as centroids."""
     flags = block.get("_atom_site_calc_flag", [])
     atoms = [flag.lower() != "dum" for flag in flags]
     if all(atoms):
@@ -221,7 +221,7 @@ def _lattice(block: Block) -> NDArray[np.float64]:
     parameters = [number for tag in (*_LENGTHS, *_ANGLES) for number in numbers(block, tag)]
     lengths, angles = parameters[:3], parameters[3:]
     if len(parameters) != 6 or not (min(lengths) > 0 and all(0 < angle < 180 for angle in angles)):
-        raise MalformedCifError("it has no cell, or lengths or angles that make none")
+        raise MalformedCifError("it has no cell, or lengths or angles that do not form one")
     a, b, c = lengths
     alpha, beta, gamma = map(radians, angles)
     x = cos(beta)

@@ -93,7 +93,7 @@ class Crystal:
 
 
 def formula_of(numbers: NDArray[np.int64]) -> str:
-    """Chemical formula, with X for what is no element (of which ASE cannot write one)."""
+    """Chemical formula, with X for what is not an element (of which ASE cannot write one)."""
     counts = Counter(numbers.tolist())
     symbols = {n: SYMBOLS[n - 1] if 1 <= n <= len(SYMBOLS) else "X" for n in counts}
     return "".join(f"{symbols[n]}{counts[n]}" for n in sorted(counts))
@@ -181,7 +181,7 @@ def no_atoms(label: str) -> CrystalError:
 
 
 def no_element(label: str, symbol: str) -> CrystalError:
-    """Return the error about a symbol that is no element."""
+    """Return the error about a symbol that is not an element."""
     return CrystalError(
         label, f"it holds {symbol!r}, which is not an element", "Remove dummy atoms and vacancies."
     )

@@ -237,7 +237,7 @@ def open_crystals(source: Any, label: str = "", selection: Selection = None, nam
             "Give the name or the text of a file.",
         )
     if not os.fspath(source):
-        raise CrystalError(label or "''", "is the name of no file", "Give the name or the text of a file.")
+        raise CrystalError(label or "''", "is not the name of a file", "Give the name or the text of a file.")
     file, chosen = split_selection(os.fsdecode(source)) if selection is None else (source, selection)
     path = Path(file)
     label = label or shown(path)
@@ -334,7 +334,7 @@ def read_bytes(path: Path, label: str) -> bytes:
     Raises
     ------
     CrystalError
-        If it cannot be read, is no regular file, or holds more than ``MAX_BYTES``.
+        If it cannot be read, is not a regular file, or holds more than ``MAX_BYTES``.
     """
     compression = _COMPRESSION.get(path.suffix.lower())
     try:

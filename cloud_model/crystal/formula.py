@@ -42,7 +42,7 @@ def parse_formula(formula: str) -> Mapping[str, int]:
     Raises
     ------
     DataError
-        If it is no such formula.
+        If it is not such a formula.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Ordered cells of a disordered crystal.
 
 The smallest supercell that keeps the composition is filled at random, always in the same way; of split sites, which
-are too close to each other to be filled both, one at most is. The fillings with the lowest electrostatic energy (Ewald
+are too close to each other to be both filled, one at most is. The fillings with the lowest electrostatic energy (Ewald
 sum of pymatgen, guessed oxidation states) are taken, one of each energy. Without oxidation states, as in an alloy or a
 formula of more than 40 atoms, the first ones that differ are. Where a file says which atoms are there together (the
 disorder groups of molecules), each of these alternatives is taken whole, as often as its occupancy says.
@@ -144,7 +144,7 @@ def _places(sites: DisorderedSites, label: str) -> list[_Place]:
         if sum(amount for _, amount in options) > 1 + TOLERANCE:
             raise CrystalError(
                 label,
-                "some of its sites are too close to each other to be filled both, and are filled by more than half",
+                "some of its sites are too close to each other to be both filled, and are filled by more than half",
                 f"Correct its occupancies. {_ORDER_IT}",
             )
         places.append(_Place(tuple(members), tuple(options)))
@@ -246,7 +246,7 @@ def _by_energy(
 
 
 def _charges(filling: _Filling) -> dict[int, float]:
-    """Guess oxidation states, which bring the charge to nought; none if there are no such states."""
+    """Guess oxidation states, which make the total charge zero; none if there are none."""
     from pymatgen.core import Composition
 
     numbers, counts = np.unique(filling[filling != _VACANCY], return_counts=True)

@@ -29,7 +29,7 @@ def property_names(config: CheckpointConfig, properties: str | Sequence[str] | N
     Raises
     ------
     ArgumentError, PropertyError
-        If they are no names, or the checkpoint does not have such a property.
+        If they are not names, or the checkpoint does not have such a property.
     """
     known = config.properties
     if properties is None:

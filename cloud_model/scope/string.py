@@ -114,14 +114,16 @@ class Scope:
         if dialect == "reference":
             raise _no_conversion("Orbits", dialect, "they have no order of sites")
         if not isinstance(space_group, int | np.integer) or isinstance(space_group, bool):
-            raise ScopeError(f"space group {shortly(space_group)}", "is no number", "Give one from 1 to 230.")
+            raise ScopeError(
+                f"space group {shortly(space_group)}", "is not a number", "Give one from 1 to 230."
+            )
         try:
             pairs = (
                 _table_notation(orbits) if isinstance(orbits, str) else [(one, two) for one, two in orbits]
             )
         except (TypeError, ValueError):
             raise ScopeError(
-                f"orbits {shortly(orbits)}", "are no pairs", "Give Wyckoff symbol and element of each orbit."
+                f"orbits {shortly(orbits)}", "are not pairs", "Give Wyckoff symbol and element of each orbit."
             ) from None
         if not pairs:
             raise ScopeError(f"Space group {space_group}", "there are no orbits", "Give at least one.")
@@ -190,7 +192,7 @@ class Scope:
         if not isinstance(text, str):
             raise ScopeError(
                 f"text {shortly(text)}",
-                "is no SCOPE string",
+                "is not a SCOPE string",
                 "Scope.from_crystal takes crystals.",
             )
         parts = [part.split() for part in text.split("|")]

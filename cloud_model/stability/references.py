@@ -107,7 +107,7 @@ class References:
         Raises
         ------
         DataError
-            If it is no such file.
+            If it is not such a file.
         """
         if path is None:
             return _shipped()

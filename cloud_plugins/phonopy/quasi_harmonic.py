@@ -281,13 +281,15 @@ def validate_quasi_harmonic(
     else:
         raise ArgumentError(
             f"reference {shortly(reference)}",
-            "has no calculator, and is no folder of volumes",
+            "has no calculator, and is not a folder of volumes",
             "Pass a crystal and a calculator, or a folder.",
         )
     if described is None:
         described = found.crystal
     if described is None:
-        raise ArgumentError(found.source, "tells no crystal", "Pass the crystal as the second argument.")
+        raise ArgumentError(
+            found.source, "does not say which crystal it is of", "Pass the crystal as the second argument."
+        )
     cloud = loaded.thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
 
@@ -504,6 +506,6 @@ def _check_smooth(source: str, volumes: Array, energies: Array, free_energy: Arr
     if jump > _ROUGHEST * np.ptp(energies) * e * N_A / 1000:
         raise PhononError(
             source,
-            f"has free energies of phonons that jump by {jump:.2g} kJ/mol between volumes",
+            f"has phonon free energies that jump by {jump:.2g} kJ/mol between volumes",
             "Use a potential whose forces change smoothly, or other volumes.",
         )

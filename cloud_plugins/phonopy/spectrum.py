@@ -72,7 +72,7 @@ class PhononSpectrum:
         ArgumentError
             The unit is unknown.
         PhononError
-            The arrays are no density of states.
+            The arrays are not a density of states.
         """
         if unit not in THZ_PER_UNIT:
             raise ArgumentError(f"unit {unit!r}", "is not known", f"Use one of {', '.join(THZ_PER_UNIT)}.")

@@ -108,7 +108,9 @@ def validate_heat_capacity(
     if described is None:
         described = phonons.crystal
     if described is None:
-        raise ArgumentError(phonons.source, "tells no crystal", "Pass the crystal as the second argument.")
+        raise ArgumentError(
+            phonons.source, "does not say which crystal it is of", "Pass the crystal as the second argument."
+        )
     if isinstance(described, Crystal):
         check_same_crystal(described, phonons.crystal, phonons.source)
     return HeatCapacityValidation(

@@ -138,7 +138,7 @@ def checked_elements(elements: str | Iterable[str]) -> list[str]:
         names = [element.strip() for element in elements]
     except (AttributeError, TypeError):
         raise ArgumentError(
-            f"elements {shortly(elements)}", "are no symbols", "Name some, such as Li,Mn,O."
+            f"elements {shortly(elements)}", "are not symbols", "Name some, such as Li,Mn,O."
         ) from None
     names = [element for element in names if element]
     if not names:

@@ -121,7 +121,7 @@ def screen(
         or (isinstance(space_groups, Collection) and not isinstance(space_groups, str | bytes))
     ):
         raise ArgumentError(
-            f"space_groups {shortly(space_groups)}", "are no numbers", "Give a list, such as [62]."
+            f"space_groups {shortly(space_groups)}", "are not numbers", "Give a list, such as [62]."
         )
     if not (charge_balance is None or isinstance(charge_balance, bool)):
         raise ArgumentError(

@@ -218,5 +218,5 @@ def corpus_elements(corpus: Corpus) -> list[str]:
             found.update(text.rpartition("|")[2].split()[::2])
     unknown = found - set(SYMBOLS)
     if unknown:
-        raise DataError("the corpus", f"holds {min(unknown)!r} where elements stand", "Give SCOPE strings.")
+        raise DataError("the corpus", f"holds {min(unknown)!r} in place of elements", "Give SCOPE strings.")
     return [symbol for symbol in SYMBOLS if symbol in found]
