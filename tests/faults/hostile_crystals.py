@@ -163,5 +163,5 @@ CRYSTALS = [
     Fault("SCOPE of two parts", lambda _: "1 | Na 1.0", CrystalError, "cannot be read"),
     Fault("SCOPE of no group", lambda _: "1 2 3 | 4a Na | Na 1.0", ScopeError, "not those of a space group"),
     Fault("SCOPE of another dialect", lambda _: to_reference(), ScopeError, "cannot be written in the dialect"),
-    Fault("empty name", lambda _: "", CrystalError, "not a regular file"),
+    Fault("empty name", lambda _: "", CrystalError, "not the name of a file"),
 ]  # fmt: skip
