@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import hypot
+from math import hypot, prod
 from operator import sub
 
 import numpy as np
@@ -33,6 +33,9 @@ MAX_ATOMS = 20_000
 
 MAX_COORDINATE = 1e6
 """Largest fractional coordinate; those far away from the cell have lost their digits."""
+
+_NEAR = 3.0  # Angstrom, within which neighbours are searched
+_MOST_IMAGES = 2000  # cells that neighbours are searched in
 
 VACUUM = 10.0
 """Thickness in Angstrom of the empty layer that makes a crystal a slab or a molecule."""
@@ -124,7 +127,14 @@ def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
     volume, normals = volume_and_normals(vectors)
     if abs(volume) < MIN_VOLUME * len(crystal):
         raise no_volume(crystal.name)
-    return heights_and_directions(volume, normals)
+    heights, directions = heights_and_directions(volume, normals)
+    if prod(1 + 2 * (_NEAR / height) for height in heights) > _MOST_IMAGES:
+        raise CrystalError(
+            crystal.name,
+            f"its cell is so oblique that opposite faces are only {min(heights):.3g} Angstrom apart",
+            "Reduce it, for example with Structure.get_reduced_structure() of pymatgen.",
+        )
+    return heights, directions
 
 
 def _check_distances(crystal: Crystal, heights: list[float], directions: list[Vector]) -> None:

@@ -16,6 +16,7 @@ from cloud_model.errors import CrystalError, first_line
 from cloud_model.untrusted_json import parse_json
 
 _DEEPEST = 4  # levels of lists and documents around a crystal
+_DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "float") for bits in (32, 64)))
 _INNER = ("structure", "structures", "entries", "data")
 
 
@@ -103,5 +104,7 @@ def _array(value: Any) -> Any:
     """An array, perhaps in the notation of ASE."""
     if isinstance(value, dict):
         shape, dtype, values = value["__ndarray__"]
+        if dtype not in _DTYPES:  # one such as S2000000000 would take its size in memory
+            raise ValueError(f"{dtype!r:.20} is no type of numbers")
         return np.array(values, dtype).reshape(shape)
     return np.array(value)

@@ -278,3 +278,9 @@ def test_a_large_dense_cell_is_bulk():
 def test_atoms_that_ase_cannot_print_are_refused():
     with pytest.raises(CrystalError, match=r"^X1: "):
         from_object(Atoms(numbers=[119], positions=[(0, 0, 0)]))
+
+
+def test_an_oblique_cell_does_not_take_for_ever():
+    lattice = np.array([[999.0, 0, 0], [998.9999, 0.001, 0], [0, 900, 5]])
+    with pytest.raises(CrystalError, match="so oblique"):
+        Crystal(lattice, np.zeros((1, 3)), np.array([11]))

@@ -306,3 +306,9 @@ def test_cartesian_and_fractional_files_agree(tmp_path):
     write(tmp_path / "a.extxyz", atoms)
     crystal = read_crystal(tmp_path / "a.extxyz")
     assert np.allclose(crystal.positions, atoms.get_scaled_positions(wrap=False), atol=1e-6)
+
+
+def test_a_type_of_json_does_not_fill_the_memory():
+    text = '{"numbers": {"__ndarray__": [[1], "S2000000000", ["a"]]}, "positions": [[0, 0, 0]], "cell": [[1, 0, 0]]}'
+    with pytest.raises(CrystalError, match="no type of numbers"):
+        read_crystal(text)
