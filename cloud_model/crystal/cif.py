@@ -28,7 +28,7 @@ from cloud_model.crystal.cif_syntax import (
     numbers,
 )
 from cloud_model.crystal.contacts import FAR, closest_contact
-from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.crystal import Crystal, is_oblique
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import (
     TOLERANCE,
@@ -525,6 +525,8 @@ def _without_collisions(
 ) -> list[tuple[str, Expansion]]:
     """Leave out settings in which atoms collide, if in the only other one they keep their distances."""
     heights, directions = heights_and_directions(*volume_and_normals(lattice.tolist()))
+    if is_oblique(heights):
+        return found
     contacts = [
         closest_contact(lattice, atoms.positions, sites.numbers[atoms.sites], heights, directions, ORDINARY)
         for _, atoms in found

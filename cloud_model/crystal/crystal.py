@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, prod
 from operator import sub
@@ -128,13 +129,18 @@ def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
     if abs(volume) < MIN_VOLUME * len(crystal):
         raise no_volume(crystal.name)
     heights, directions = heights_and_directions(volume, normals)
-    if prod(1 + 2 * (_NEAR / height) for height in heights) > _MOST_IMAGES:
+    if is_oblique(heights):
         raise CrystalError(
             crystal.name,
             f"its cell is so oblique that opposite faces are only {min(heights):.3g} Angstrom apart",
             "Reduce it, for example with Structure.get_reduced_structure() of pymatgen.",
         )
     return heights, directions
+
+
+def is_oblique(heights: Sequence[float]) -> bool:
+    """Whether a cell of these heights in Angstrom has too many images near an atom to search them all."""
+    return prod(1 + 2 * (_NEAR / height) for height in heights) > _MOST_IMAGES
 
 
 def _check_distances(crystal: Crystal, heights: list[float], directions: list[Vector]) -> None:
