@@ -18,6 +18,7 @@ from cloud_model.cli import cloud
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import ArgumentError, CloudWarning, DataError, PropertyError
 from cloud_model.network.predictor import Predictor
+from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluation import MATBENCH_SEED, cross_validate, evaluate
 from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
@@ -205,6 +206,28 @@ def test_error_bars_of_thermodynamics_are_what_calibration_says_on_rows_that_it_
     value, error = (np.stack([rows[name] for rows in predicted], 1) for name in (CV, f"{CV}_std"))
     assert stated["coverage_68"] == pytest.approx(0.68, abs=0.01)
     assert scores(curves[fresh], value, error)["coverage_68"] == pytest.approx(0.68, abs=0.1)
+
+
+def test_a_frozen_encoder_reads_each_crystal_once_for_all_members(tiny_checkpoint, tmp_path, monkeypatch):
+    base = Checkpoint.load(tiny_checkpoint)
+    base = replace(base, members=base.members[:1])
+    salts = zip(("Li", "Na", "K", "Rb"), ("F", "Cl", "Br", "I"), strict=True)
+    tokens = [base.tokenizer.encode(Scope.from_orbits(225, [("4a", a), ("4b", b)])) for a, b in salts]
+    read, encode = [], Predictor.hidden_states
+
+    def hidden_states(self, batch, precision="float32"):
+        read.extend(batch.ids.tolist())
+        return encode(self, batch, precision)
+
+    monkeypatch.setattr(Predictor, "hidden_states", hidden_states)
+    labels = Labels.of_scalars(np.arange(8.0)[:, None])
+    info = PropertyInfo(unit="", basis="crystal", description="", training_set="")
+    settings = replace(QUICK3, encoder_rate=0)
+    folds = [np.array([row, row + 4]) for row in range(3)]
+    crystals = LabelledTokens(2 * tokens, labels)
+    finetune_ensemble(base, "x", crystals, {"x": info}, {"x": "identity"}, folds, settings, tmp_path)
+    assert settings.members == 3
+    assert len(read) == len(tokens)
 
 
 def test_the_logarithm_is_chosen_for_skewed_positive_labels():
