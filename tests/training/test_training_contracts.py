@@ -218,6 +218,40 @@ def test_internal_energies_are_learned():
     assert off - exact == pytest.approx(float((60.0 / (unit * temperatures.clamp(min=COLDEST))).mean()))
 
 
+def laplace(residual: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """Negative log likelihood of a Laplace distribution, but for a constant."""
+    width = deviation / 2**0.5
+    return residual / width + width.log()
+
+
+def test_the_loss_of_values_is_weighted_by_property_and_crystal():
+    value = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    scale = torch.tensor([[0.5, 1.0], [2.0, 0.7]])
+    label = torch.tensor([[0.5, 1.0], [torch.nan, 0.0]])
+    none = torch.empty(2, 0)
+    labels = Labels(label, none, none, None, torch.tensor([1.0, 3.0]))
+    loss = MultiTaskLoss(torch.tensor([2.0, 5.0]), 1.0, torch.tensor([False, True]))
+    residual = torch.tensor([[0.5, 2.0], [0.0, 1.0]])
+    residual[:, 1] = torch.log1p(torch.exp(-residual[:, 1]))  # -log p of the label
+    each = residual + laplace(residual, scale)
+    expected = (2 * each[0, 0] + 5 * each[0, 1] + 5 * 3 * each[1, 1]) / 4
+    torch.testing.assert_close(loss(Output(Prediction(value, scale), None), labels, 4), expected)
+
+
+def test_the_loss_of_curves_is_weighted_by_crystal_and_counts_known_points():
+    spectra = Spectra.each(curve(400.0), lambda part: torch.cat([part, 1.5 * part, part]))
+    temperatures = torch.tensor([50.0, 150.0, 300.0], dtype=torch.float64).expand(3, -1)
+    mixture = DebyeMixture(spectra, temperatures)
+    off = torch.tensor([[0.4, -0.7, torch.nan], [2.0, 0.3, 0.1], [torch.nan] * 3], dtype=torch.float64)
+    weights = torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64)
+    labels = Labels(torch.empty(3, 0), temperatures, mixture.heat_capacity + off, None, weights)
+    unit = 0.3 * DebyeSolid(350.0, temperatures).heat_capacity_slope.abs() + 0.1
+    each = off.abs() / unit + 0.1 * laplace(off.abs(), mixture.standard_error("heat_capacity"))
+    expected = (each * weights[:, None]).nansum() / 2.5  # points known of a crystal that has a curve
+    loss = MultiTaskLoss(torch.ones(0), 7.0, torch.zeros(0, dtype=torch.bool))
+    torch.testing.assert_close(loss(Output(None, spectra), labels, 3), 7 * expected / 3)
+
+
 def test_error_bars_do_not_pull_at_spectra():
     gradients = []
     for spread in (0.05, 0.5):

@@ -230,12 +230,45 @@ def test_a_frozen_encoder_reads_each_crystal_once_for_all_members(tiny_checkpoin
     assert len(read) == len(tokens)
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("members", 1, 0),
+        ("epochs", 1, 0),
+        ("patience", 1, 0),
+        ("tokens_per_batch", 1, 0),
+        ("spectra", 1, 0),
+        ("folds", 2, 1),
+        ("seed", 0, -1),
+        ("learning_rate", 1e-9, 0),
+        ("encoder_rate", 0, -0.1),
+        ("layer_decay", 1, 1.01),
+        ("layer_decay", 1e-9, 0),
+        ("dropout", 0.99, 1),
+        ("dropout", 0, -0.1),
+    ],
+)
+def test_settings_have_bounds(name, allowed, refused):
+    assert getattr(EnsembleSettings(**{name: allowed}), name) == allowed
+    with pytest.raises(ArgumentError, match=rf"^{name} {refused} is .*\. Give "):
+        EnsembleSettings(**{name: refused})
+
+
+def test_numbers_of_settings_are_those_of_python():
+    settings = EnsembleSettings(folds=np.int64(5), seed=np.int64(3))
+    assert (type(settings.folds), type(settings.seed)) == (int, int)
+
+
 def test_the_logarithm_is_chosen_for_skewed_positive_labels():
     rng = np.random.default_rng(0)
     assert choose_transform(rng.lognormal(size=200)) == "log10"
     assert choose_transform(rng.normal(size=200)) == "identity"
     assert choose_transform(rng.lognormal(size=200) - 1) == "identity"
     assert choose_transform(np.full(5, 3.0)) == "identity"
+    assert choose_transform(np.append(rng.lognormal(size=200), 0.0)) == "identity"
+    assert (
+        choose_transform(1.0 - rng.beta(0.3, 9, size=200)) == "identity"
+    )  # whose logarithm is no less skewed
 
 
 def test_scores_of_known_errors():
