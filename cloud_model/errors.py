@@ -129,7 +129,7 @@ class BatchError(CloudError, ValueError):
         shown = "; ".join(f"[{i}] {error}" for i, error in list(failures.items())[:3])
         more = f"; and {len(failures) - 3} more" if len(failures) > 3 else ""
         super().__init__(
-            f"{len(failures)} of {total} crystals", f"failed: {shown}{more}", "Remove or repair these rows."
+            f"{len(failures)} of {total} crystals failed", f"{shown}{more}", "Remove or repair these rows."
         )
         self.failures = dict(failures)
         self.total = total

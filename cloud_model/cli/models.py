@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cloud_model.cli import options
-from cloud_model.cli.output import console, new_table, print_csv, print_json
+from cloud_model.cli.output import console, print_csv, print_json
 from cloud_model.errors import CheckpointError, warn_user
 
 
@@ -63,20 +63,31 @@ def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _print_table(record: Mapping[str, Any]) -> None:
+    from cloud_model.cli.prediction_tables import table_of
+
     default = ", the default" if record["default"] else ""
-    title = (
-        f"{record['model']}{default}: dialect {record['dialect']}, symprec {record['symprec']} Angstrom, "
-        f"embeddings of {record['embedding_size']}"
-    )
-    sources = list(dict.fromkeys(info["training_set"] for info in record["properties"].values()))
-    table = new_table("property", "unit", "theory", "mean error", "value/measured", "data", title=title)
-    for name, info in record["properties"].items():
-        error = "" if info["test_error"] is None else f"{info['test_error']:.3g}"
-        ratio = f"{info['experiment_ratio']:.2f}" if info["experiment_ratio"] else ""
-        table.add_row(
-            name, info["unit"], info["theory"], error, ratio, str(sources.index(info["training_set"]) + 1)
-        )
     screen = console()
-    screen.print(table)
-    for number, source in enumerate(sources, start=1):
-        screen.print(f"data {number}: {source}", highlight=False, markup=False)
+    screen.print(
+        f"{record['model']}{default}: dialect {record['dialect']}, symprec {record['symprec']} Angstrom, "
+        f"embeddings of {record['embedding_size']}",
+        highlight=False,
+    )
+    if not record["properties"]:
+        screen.print("No properties: for embeddings and fine-tuning.\n")
+        return
+    infos = record["properties"].values()
+    sources = [f"{info['theory']}; {info['training_set']}" for info in infos]
+    numbers = {source: str(number) for number, source in enumerate(dict.fromkeys(sources), start=1)}
+    columns = {
+        "property": list(record["properties"]),
+        "unit": [info["unit"] for info in infos],
+        "mean\nerror": ["" if info["test_error"] is None else f"{info['test_error']:.3g}" for info in infos],
+        "value/\nmeasured": [
+            f"{info['experiment_ratio']:.2f}" if info["experiment_ratio"] else "" for info in infos
+        ],
+        "data": [numbers[source] for source in sources],
+    }
+    screen.print(table_of(columns))
+    screen.print()
+    for source, number in numbers.items():
+        screen.print(f"data {number}: {source}", highlight=False)

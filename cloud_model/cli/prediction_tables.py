@@ -36,6 +36,8 @@ _NAMES = (
     "theory",
     "competing\nphases",
     "known as",
+    "orbits",
+    "prototype",
 )  # columns that hold no numbers
 _RATIO = "value/\nmeasured"
 FILE_WIDTH = 10  # of names of files where space is scarce
@@ -185,6 +187,17 @@ def _heading(name: str, info: PropertyInfo, temperature: str) -> str:
 def widths_of(columns: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """Widths in which every line of a heading and every cell stays whole."""
     return {title: max(map(len, [*title.split("\n"), *cells])) for title, cells in columns.items()}
+
+
+def narrowed(widths: Mapping[str, int], available: int, least: Mapping[str, int], gap: int) -> dict[str, int]:
+    """Widths that fit into those available, if they can: columns shrink in the order of `least`, no further than it."""
+    fitted = dict(widths)
+    excess = sum(widths.values()) + gap * (len(widths) - 1) - available
+    for title, smallest in least.items():
+        cut = max(0, min(excess, fitted[title] - smallest))
+        fitted[title] -= cut
+        excess -= cut
+    return fitted
 
 
 def table_of(

@@ -18,8 +18,8 @@ class ProgressReport:
     ----------
     title : str
         What is done.
-    total : int
-        Items that there are.
+    total : int or None
+        Items that there are; None if that is not known.
     unit : str
         What an item is, in the plural.
     done : int
@@ -28,7 +28,7 @@ class ProgressReport:
         Say nothing.
     """
 
-    def __init__(self, title: str, total: int, unit: str, done: int = 0, silent: bool = False) -> None:
+    def __init__(self, title: str, total: int | None, unit: str, done: int = 0, silent: bool = False) -> None:
         self.title, self.total, self.unit = title, total, unit
         self._silent = silent
         self._first = self._done = done
@@ -61,8 +61,11 @@ class ProgressReport:
             self._bar.close()
 
     def _line(self, figures: str) -> str:
-        elapsed = time.monotonic() - self._started
-        left = elapsed / max(self._done - self._first, 1) * max(self.total - self._done, 0)
-        parts = [f"{self._done:,} of {self.total:,} {self.unit}", figures]
-        parts.append(f"at most {timedelta(seconds=round(left))} left")
+        if self.total is None:
+            parts = [f"{self._done:,} {self.unit}", figures]
+        else:
+            elapsed = time.monotonic() - self._started
+            left = elapsed / max(self._done - self._first, 1) * max(self.total - self._done, 0)
+            parts = [f"{self._done:,} of {self.total:,} {self.unit}", figures]
+            parts.append(f"at most {timedelta(seconds=round(left))} left")
         return f"{self.title}: {', '.join(part for part in parts if part)}"

@@ -203,7 +203,7 @@ def evaluate(
     how = (
         f"column {split}"
         if split is not None
-        else f"every row judged; baselines by {folds} folds of formulas"
+        else f"every row, even if the checkpoint was trained on it; baselines by {folds} folds of formulas"
     )
     return _evaluation(name, checkpoint.config.properties[name].unit, how, parts, crystals)
 
@@ -287,7 +287,8 @@ def cross_validate(
         parts.append(predicted.assign(fold=fold, **_baselines(crystals, test, settings.seed)))
     for member in directory.glob("fold-*/member-*"):
         remove_states(member)
-    return _evaluation(name, unit, f"{len(tests)} folds ({protocol})", parts, crystals)
+    how = f"{len(tests)} folds of {'MatBench' if protocol == 'matbench' else 'formulas'}"
+    return _evaluation(name, unit, how, parts, crystals)
 
 
 def _predicted(

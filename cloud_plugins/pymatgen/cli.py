@@ -14,7 +14,7 @@ import click
 from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
-from cloud_model.cli.output import console, new_table, print_csv, print_json, uncertain
+from cloud_model.cli.output import console, print_csv, print_json, uncertain
 
 if TYPE_CHECKING:
     from cloud_model.model import CloudModel
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 _PHASES = "competing\nphases"
+_PHASES_WIDTH = 9
+_FOLDED = ("prototype", "orbits")  # columns of candidates that may break between words
 _HULL_COLUMNS = (
     "crystal",
     "formula",
@@ -165,7 +167,7 @@ def screen(
       cloud screen --elements Li,Mn,O
       cloud screen --elements Ca,Zn,N --max-sites 24 -o screened
 
-    Exit code: 0; 2 for wrong usage.
+    Exit code: 0; 1 if there is nothing to screen; 2 for wrong usage.
     """
     from cloud_model.stability.references import References
     from cloud_plugins.pymatgen.screening import screen as run
@@ -233,7 +235,7 @@ def _records(
             if row["error"]:
                 report.failed(source, row["error"])
                 row = {name: None if value is not value else value for name, value in row.items()}
-            elif row.get("out_of_domain") is True:
+            elif _doubtful(row):
                 report.doubt(source)
             yield {"input": source.name, "temperature": temperature, **row}
 
@@ -267,7 +269,7 @@ def mixture(decomposition: Mapping[str, float] | None) -> str:
 
 
 def _print_table(records: Iterator[Record]) -> None:
-    from cloud_model.cli.prediction_tables import FILE_WIDTH, short_name, table_of, widths_of
+    from cloud_model.cli.prediction_tables import FILE_WIDTH, narrowed, short_name, table_of, widths_of
 
     screen = console()
     half_widths = []
@@ -278,57 +280,62 @@ def _print_table(records: Iterator[Record]) -> None:
                 short_name(row),
                 row["formula"],
                 str(row["space_group"]),
-                *_cells(row),
+                _distance(row),
+                f"{row['energy_above_hull_low']:+.2f} to {row['energy_above_hull_high']:+.2f}",
+                f"{row['probability_stable']:.0%}",
+                mixture(row["decomposition"]),
                 row["known"] or "",
             )
             for row in group
         ]
         columns = dict(zip(_HULL_COLUMNS, zip(*rows, strict=True), strict=True))
-        widths = widths_of(columns)
-        others = sum(width + 1 for title, width in widths.items() if title not in ("crystal", _PHASES))
-        widths["crystal"] = min(
-            widths["crystal"], max(FILE_WIDTH, screen.width - others - widths[_PHASES] - 2)
-        )
-        widths[_PHASES] = max(9, min(widths[_PHASES], screen.width - others - widths["crystal"] - 2))
+        least = {"crystal": FILE_WIDTH, _PHASES: _PHASES_WIDTH}
+        widths = narrowed(widths_of(columns), screen.width, least, gap=1)
         screen.print(table_of(columns, widths, gap=1))
     if half_widths:
         screen.print(f"\n{difference_that_counts(half_widths)}")
 
 
 def _print_candidates(records: Sequence[Record]) -> None:
-    table = new_table(
-        "formula",
-        "group",
-        "orbits",
-        "above the hull\neV/atom",
-        "95% interval",
-        "stable",
-        "decomposes into",
-        "known as",
-        "prototype",
-    )
-    for row in records:
-        orbits = row["orbits"].replace(";", " ")
-        shown = orbits if len(orbits) < 48 else f"{orbits[:45]}..."
-        table.add_row(
-            row["formula"], str(row["space_group"]), shown, *_cells(row), row["known"] or "", row["prototype"]
-        )
+    from cloud_model.cli.prediction_tables import narrowed, table_of, widths_of
+
+    columns = {
+        "formula": [row["formula"] for row in records],
+        "group": [str(row["space_group"]) for row in records],
+        "orbits": [_shown_orbits(row) for row in records],
+        "above hull\neV/atom": [_distance(row) for row in records],
+        "stable": [f"{row['probability_stable']:.0%}{'*' * _doubtful(row)}" for row in records],
+        _PHASES: [mixture(row["decomposition"]) for row in records],
+        "known as": [row["known"] or "" for row in records],
+        "prototype": [row["prototype"] for row in records],
+    }
+    shown = {title: cells for title, cells in columns.items() if any(cells)}
+    longest = {title: max(len(word) for cell in columns[title] for word in cell.split()) for title in _FOLDED}
     screen = console()
-    screen.print(table)
+    widths = narrowed(widths_of(shown), screen.width, longest | {_PHASES: _PHASES_WIDTH}, gap=1)
+    screen.print(table_of(shown, widths, gap=1))
+    screen.print()
+    if any(map(_doubtful, records)):
+        screen.print("*: unlike the training crystals (out of domain), so do not trust its predictions.")
     screen.print(difference_that_counts([_half_width(row) for row in records]))
+
+
+def _doubtful(row: Record) -> bool:
+    """Whether a crystal is out of the domain; checkpoints without a measure of it cannot tell."""
+    return row.get("out_of_domain") is True
+
+
+def _shown_orbits(row: Record) -> str:
+    orbits = str(row["orbits"]).replace(";", " ")
+    return orbits if len(orbits) < 48 else f"{orbits[:45].rpartition(' ')[0]} ..."
 
 
 def _half_width(row: Record) -> float:
     return float(row["energy_above_hull_high"] - row["energy_above_hull"])
 
 
-def _cells(row: Record) -> tuple[str, ...]:
-    return (
-        uncertain(row["energy_above_hull"], row["energy_above_hull_std"]),
-        f"{row['energy_above_hull_low']:+.2f} to {row['energy_above_hull_high']:+.2f}",
-        f"{row['probability_stable']:.0%}",
-        mixture(row["decomposition"]),
-    )
+def _distance(row: Record) -> str:
+    return uncertain(row["energy_above_hull"], row["energy_above_hull_std"])
 
 
 def difference_that_counts(half_widths: Sequence[float]) -> str:

@@ -12,12 +12,13 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud_model.arguments import checked_integer, checked_path
 from cloud_model.atomic import locked, output_error, write_atomically
+from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import ArgumentError, CloudError, DataError, shortly
 from cloud_model.model import CloudModel
 from cloud_model.parallel import number_of_processes
@@ -84,7 +85,7 @@ def screen(
     n_jobs : int
         Processes that predict, as in joblib; the backend is that of ``joblib.parallel_config``.
     progress : bool
-        Show a progress bar.
+        Show on standard error how far it is.
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
 
@@ -149,7 +150,12 @@ def screen(
         "temperature": temperature,
         "model": loaded.name,
     }
-    candidates = decorations(found, sorted(names), balance)
+    candidates = _readable(decorations(found, sorted(names), balance), loaded)
+    first = next(candidates, None)
+    if first is None:
+        raise DataError(
+            "-".join(names), "no prototype is left to decorate", "Allow more sites, space groups or charges."
+        )
     best = _Best(top)
     with ExitStack() as stack:
         file: _CandidateFile | None = None
@@ -160,16 +166,14 @@ def screen(
         for row in file.rows() if file else ():
             best.add(row)
             done += 1
-        blocks = _blocks(_readable(candidates, loaded), done)
-        for rows in _predicted(blocks, competing, temperature, loaded_name, n_jobs, _bar(progress, done)):
+        blocks = _blocks(chain([first], candidates), done)
+        report = ProgressReport("Screening", None, "candidates", done, silent=not progress)
+        stack.callback(report.close)
+        for rows in _predicted(blocks, competing, temperature, loaded_name, n_jobs, report):
             if file:
                 file.append(rows)
             for row in rows:
                 best.add(row)
-    if not best.rows:
-        raise DataError(
-            "-".join(names), "no prototype is left to decorate", "Allow more sites, space groups or charges."
-        )
     return pd.DataFrame(best.ranked())
 
 
@@ -200,7 +204,7 @@ def _predicted(
     temperature: float | None,
     model: str | os.PathLike[str] | CloudModel | None,
     n_jobs: int,
-    bar: Any,
+    report: ProgressReport,
 ) -> Iterator[list[Row]]:
     """Rows of each block, in their order."""
     from joblib import Parallel, delayed
@@ -210,16 +214,9 @@ def _predicted(
     else:
         parallel = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
         results = parallel(delayed(predict_block)(block, competing, temperature, model) for block in blocks)
-    with bar:
-        for rows in results:
-            yield rows
-            bar.update(len(rows))
-
-
-def _bar(progress: bool, done: int) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(desc="candidates", unit="", initial=done, disable=None if progress else True)
+    for rows in results:
+        yield rows
+        report.update(len(rows))
 
 
 def _readable(candidates: Iterable[tuple[Scope, Prototype]], model: CloudModel) -> Iterator[tuple[str, str]]:

@@ -345,7 +345,10 @@ def test_models_lists_what_each_predicts(tiny_checkpoint, monkeypatch):
     assert record["model"] == "tiny"
     assert set(record["properties"]) == set(SCALARS) | set(THERMODYNAMICS)
     assert record["properties"]["bulk_modulus"]["unit"] == "GPa"
-    assert "bulk_modulus" in run("models").stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = run("models").stdout
+    assert "vibrational_internal_energy_per_atom  J/mol-atom" in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def test_info_names_versions():

@@ -306,7 +306,26 @@ def test_ternary_systems_are_drawn(tiny_checkpoint, tmp_path):
     assert "svg" in plot.read_text()[:400]
 
 
-def test_screen_prints_the_best(tiny_checkpoint, tmp_path):
+def test_candidates_out_of_the_domain_are_marked(capsys):
+    candidate = {
+        "formula": "He3O2",
+        "space_group": 212,
+        "orbits": "O:8c;He:12d",
+        "energy_above_hull": -1.5,
+        "energy_above_hull_std": 0.07,
+        "energy_above_hull_high": -1.3,
+        "probability_stable": 0.99,
+        "decomposition": {"He": 0.6, "O": 0.4},
+        "known": None,
+        "prototype": "Mg3Ru2 (mp-625)",
+    }
+    for doubtful in (True, False):
+        cli._print_candidates([candidate | {"out_of_domain": doubtful}])
+        printed = capsys.readouterr().out
+        assert ("99%*" in printed) is ("out of domain" in printed) is doubtful
+
+
+def test_screen_prints_the_best(tiny_checkpoint, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     arguments = ("--elements", "Mg,O", "--max-sites", 12, "--space-groups", "200-230", "--top", 2)
     done = run(cli.screen, *arguments, "-m", tiny_checkpoint, "-o", folder, "-f", "json")
@@ -319,7 +338,11 @@ def test_screen_prints_the_best(tiny_checkpoint, tmp_path):
         "candidates.csv",
         "settings.json",
     }
-    assert "cannot be ranked" in run(cli.screen, *arguments, "-m", tiny_checkpoint).stdout
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = run(cli.screen, *arguments, "-m", tiny_checkpoint).stdout
+    assert "cannot be ranked" in printed
+    assert all(record["formula"] in printed for record in records)
+    assert max(map(len, printed.splitlines())) <= 80
     best = (folder / "best.csv").read_text()
     (folder / "best.csv").write_text("old")
     again = (*arguments, "-m", tiny_checkpoint, "-o", folder)
