@@ -96,6 +96,18 @@ def test_the_floor_is_a_share_of_soft_modes():
     assert pytest.approx(0.02) == 3 * R * FLOOR
 
 
+def test_the_floor_of_an_energy_leaves_out_the_zero_point():
+    """Soft modes have U = 3RT when they are warm, nothing when they are cold, and F = U - TS."""
+    floor = 0.01
+    mixture = DebyeMixture(spectra(spread=(0.0, 0.0), floor=floor), TEMPERATURES)
+    energy, entropy, free = (
+        mixture.standard_error(name)[0] for name in ("internal_energy", "entropy", "free_energy")
+    )
+    assert max(energy[0], free[0]) < 1e-12
+    assert energy[-1].item() == pytest.approx(floor * 3 * R * 1e4, rel=2e-3)
+    torch.testing.assert_close(free, TEMPERATURES * entropy - energy, rtol=1e-9, atol=1e-9)
+
+
 def test_calibration_multiplies_every_error():
     plain = spectra(floor=FLOOR)
     for function in FUNCTIONS:
@@ -128,6 +140,13 @@ def test_members_of_an_ensemble_are_averaged():
     mean = sum(DebyeMixture(member, TEMPERATURES).heat_capacity for member in (first, second)) / 2
     torch.testing.assert_close(DebyeMixture(both, TEMPERATURES).heat_capacity, mean)
     torch.testing.assert_close(both.spread, torch.tensor([0.065, 0.3], dtype=torch.float64))
+
+
+def test_the_floors_of_an_ensemble_are_averaged_by_crystal():
+    members = [
+        spectra()._replace(floor=torch.tensor(floor)) for floor in ([0.1, 0.5], [0.3, 0.7], [0.2, 0.0])
+    ]
+    torch.testing.assert_close(Spectra.together(members).floor, torch.tensor([0.2, 0.4]))
 
 
 def test_single_precision_is_finite_everywhere():
