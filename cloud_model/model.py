@@ -230,7 +230,7 @@ class CloudModel:
             has no name, gets a level ``temperature``: ``frame.xs(300, level="temperature")``. For each property a
             column ``<name>`` in the unit of ``properties[name]`` and a column ``<name>_std``, its standard
             error, or the two bounds. Column ``out_of_domain`` is true where a crystal is less like the training
-            crystals than 98% of held-out ones are, so that neither prediction nor standard error can be trusted;
+            crystals than 99% of held-out ones are, so that neither prediction nor standard error can be trusted;
             checkpoints that do not know their domain have none. Column ``error`` is None, or says why a row holds
             no predictions. Properties of a cell need a cell: they are NaN for a SCOPE string. With `order`, column
             ``ordered_cells`` holds the SCOPE strings of the cells of a disordered crystal; the variance of their

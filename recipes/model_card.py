@@ -64,7 +64,7 @@ Mean absolute error (number of crystals); a crystal belongs to the first kind of
 ## Domain
 
 `out_of_domain` is true for crystals whose hidden state, the mean over their atoms, is further from those of the
-training crystals (Mahalanobis distance, crystals of one to five elements counting alike) than 98% of the held-out ones.
+training crystals (Mahalanobis distance, crystals of one to five elements counting alike) than 99% of the held-out ones.
 Error bars grow with this distance.
 
 {domain}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-SHARE = 0.98  # of held-out crystals of the same kind that are within the domain
+SHARE = 0.99  # of held-out crystals of the same kind that are within the domain
 _SHRINKAGE = 1e-3  # of the covariance towards a multiple of the unit matrix, so that it can be inverted
 
 
 class TrainingDomain(nn.Module):
     """Mahalanobis distance of pooled hidden states from those of the training crystals.
 
-    The distance (Lee et al., NeurIPS 2018, arXiv 1807.03888) is in units of the one that 98% of held-out crystals
+    The distance (Lee et al., NeurIPS 2018, arXiv 1807.03888) is in units of the one that 99% of held-out crystals
     of the same kind do not exceed: a crystal beyond one is out of the domain. The common kinds of training crystals
     do not dominate: each kind is weighted equally.
 
