@@ -122,8 +122,8 @@ def matbench() -> dict[str, Any]:
 def matbench_tables() -> str:
     """Scores in MatBench's own folds, a table a task."""
     parts = [
-        "Fine-tuned in each fold of MatBench, four networks each, and evaluated on what the fold leaves out; the "
-        "command is in `recipes/README.md`.",
+        "Fine-tuned from `cloud-base`, which has seen no label, in each fold of MatBench, four networks each, and "
+        "evaluated on what the fold leaves out; the command is in `recipes/README.md`.",
         image("matbench", "errors"),
     ]
     for task, result in matbench().items():

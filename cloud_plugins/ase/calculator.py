@@ -194,7 +194,12 @@ class CloudCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Predict all properties; ASE calls it when a result is not there yet."""
+        """Predict all properties; ASE calls it when a result is not there yet.
+
+        Those at constant pressure, which take as long as all others together, only where one of them is asked for.
+        """
+        from cloud_model.properties.catalogue import ISOBARIC
+
         if not (atoms is None or isinstance(atoms, Atoms)):
             raise ArgumentError(f"atoms {shortly(atoms)}", "are not ase.Atoms", "Pass one crystal.")
         super().calculate(atoms, properties, system_changes)
@@ -202,7 +207,10 @@ class CloudCalculator(Calculator):
             raise ArgumentError(
                 "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
             )
-        columns = self.model.predict_arrays(self.atoms, temperature=self.parameters["temperature"])
+        known = list(self.model.properties)
+        if ISOBARIC.keys().isdisjoint(name.removesuffix("_std") for name in properties):
+            known = [name for name in known if name not in ISOBARIC]
+        columns = self.model.predict_arrays(self.atoms, known, temperature=self.parameters["temperature"])
         del columns["error"]
         results = {name: float(values[0]) for name, values in columns.items()}
         self.results = results | _energy(results, len(self.atoms))

@@ -122,7 +122,7 @@ def test_thermodynamics_is_what_predict_says(tiny_model):
 
 @pytest.mark.parametrize("temperatures", [[-1], [np.nan], [[1, 2]], ["cold"], [np.inf]])
 def test_temperature_grids_that_are_none_are_refused(tiny_model, temperatures):
-    with pytest.raises(ArgumentError, match="temperatures"):
+    with pytest.raises(ArgumentError, match="temperature"):
         tiny_model.thermodynamics(SALT, temperatures)
 
 

@@ -13,7 +13,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from cloud_model import CloudModel
 from cloud_model.errors import ArgumentError, CheckpointError, CloudWarning, VocabularyError
-from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
+from cloud_model.properties.catalogue import ISOBARIC, SCALARS, THERMODYNAMICS
 from cloud_model.stability.distances import stability
 from cloud_model.stability.references import References
 from cloud_plugins import CloudCalculator
@@ -206,3 +206,15 @@ def test_one_crystal_is_a_table_of_one_row(tiny_model):
     salt = bulk("NaCl", "rocksalt", a=5.64)
     calculator = CloudCalculator(tiny_model)
     assert calculator.predict_many(salt).equals(calculator.predict_many([salt]))
+
+
+def test_properties_at_constant_pressure_are_there_when_asked_for():
+    """They take as long as all others together, so that an energy does not wait for them."""
+    calculator = CloudCalculator()
+    atoms = bulk("NaCl", "rocksalt", 5.64)
+    energy = calculator.get_property("energy", atoms)
+    assert ISOBARIC.keys().isdisjoint(calculator.results)
+    for name in ISOBARIC:
+        value = calculator.get_property(f"{name}_std", atoms)
+        assert value == calculator.model.predict(atoms)[f"{name}_std"].item()
+        assert calculator.results["energy"] == energy
