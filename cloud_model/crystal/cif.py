@@ -28,6 +28,7 @@ from cloud_model.crystal.cif_syntax import (
     numbers,
 )
 from cloud_model.crystal.contacts import FAR, closest_contact
+from cloud_model.crystal.crystal import MAX_LENGTH as LONGEST
 from cloud_model.crystal.crystal import Crystal, is_oblique
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import (
@@ -69,12 +70,14 @@ _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
 _COORDINATES = ("_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z")
 _FORMULAS = ("_chemical_formula_sum", "_chemical_formula_structural", "_chemical_formula_moiety")
 _MULTIPLICITIES = ("_atom_site_site_symmetry_multiplicity", "_atom_site_symmetry_multiplicity")
+_CARTESIAN = "_atom_site_cartn_x"
 _ORDERS = (
     "_atom_site_site_symmetry_order",
     "_atom_site_symmetry_multiplicity",
 )  # SHELXL meant the order once
 _WYCKOFF = ("_atom_site_wyckoff_symbol", "_atom_site_wyckoff_label")
 _SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
+_DIGITS = 9  # of a multiplicity that are read
 _CORRECT = "Check that it is complete, and correct its sites, symmetry, formula or Z."
 _ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
 _LABEL = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
@@ -154,11 +157,15 @@ def crystal_blocks(text: str, label: str = "CIF") -> list[Block]:
             raise MalformedCifError(f"it is longer than {MAX_LENGTH // 2**20} MiB")
         if "\0" in text:
             raise MalformedCifError("it is not text")
+        every = data_blocks(text)
         blocks = [
-            block
-            for block in data_blocks(text)
-            if any(set(block.get(tag, ())) - set(UNKNOWN) for tag in _COORDINATES)
+            block for block in every if any(set(block.get(tag, ())) - set(UNKNOWN) for tag in _COORDINATES)
         ]
+        if not blocks and any(_CARTESIAN in block for block in every):
+            raise MalformedCifError(
+                "its atom sites have Cartesian coordinates only",
+                "Write fractional ones (_atom_site_fract_x).",
+            )
         if not blocks:
             raise MalformedCifError("it holds no atom sites")
     return blocks
@@ -234,6 +241,10 @@ def _lattice(block: Block) -> NDArray[np.float64]:
                 f"its cell has a volume of {volume:.4g} cubic Angstrom, but it states {stated:.4g}",
                 "Correct its lengths and angles, or its volume.",
             )
+    if not max(lengths) <= LONGEST:
+        raise MalformedCifError(
+            f"a lattice vector is longer than {LONGEST:.0f} Angstrom, or not finite", "Correct its lengths."
+        )
     return np.array([[a, 0, 0], [b * cos(gamma), b * sin(gamma), 0], [c * x, c * y, c * z]])
 
 
@@ -544,7 +555,7 @@ def _check_multiplicities(
     for tag in (*_MULTIPLICITIES, *_ORDERS, *_WYCKOFF):
         words = block.get(tag, [])
         matches = [re.match(r"\d+", words[row]) for row in rows] if len(words) > max(rows) else []
-        stated = [(i, int(match[0])) for i, match in enumerate(matches) if match]
+        stated = [(i, int(match[0][:_DIGITS])) for i, match in enumerate(matches) if match]
         of_orders = tag in _ORDERS and all(number * images[i] == order for i, number in stated)
         wrong = [i for i, number in stated if number != images[i]]
         if wrong and not of_orders:

@@ -44,6 +44,10 @@ _MODULATED = (
     "_cell_wave_vector_",
     "_space_group_ssg_",
     "_space_group_symop_ssg_",
+    "_atom_site_fourier_",
+    "_atom_site_displace_",
+    "_atom_site_occ_",
+    "_cell_subsystem",
 )
 _STRICT = STRAIN / 5  # for the cell to prefer a setting
 
@@ -93,6 +97,8 @@ def stated_symmetry(block: Block, lattice: NDArray[np.float64]) -> list[Candidat
         tiers: Tiers = ()
         if operations is None and first_words(block, _NAMES):
             operations = IDENTITY
+        elif operations is not None and first_words(block, _NAMES) and _MAGNETIC not in block:
+            tiers = settings_of_number(1) if operations.number > 1 else ()
     else:
         tiers = () if _MAGNETIC in block else _named(block, operations is not None)
     if operations is not None:
@@ -126,7 +132,9 @@ def _read(listed: Iterable[str], centrings: Iterable[str] = ()) -> Operations:
     try:
         return read_operations(tuple(listed), tuple(centrings))
     except ValueError as error:
-        raise MalformedCifError(str(error)) from None
+        raise MalformedCifError(
+            str(error), "Correct its list; each is a value of its own, in quotes, such as '-x, y+1/2, -z'."
+        ) from None
 
 
 def _named(block: Block, has_operations: bool) -> Tiers:

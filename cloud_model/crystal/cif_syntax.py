@@ -95,7 +95,10 @@ def numbers(block: Block, tag: str, unknown: float | None = None) -> list[float]
             return [float(word.partition("(")[0]) for word in words]
     except ValueError:
         pass
-    raise MalformedCifError(f"not all its values of {tag} are numbers")
+    raise MalformedCifError(
+        f"not all its values of {tag} are numbers",
+        "Write them with a decimal point; fractions and '?' are none.",
+    )
 
 
 def first_words(block: Block, tags: Sequence[str]) -> list[str]:
@@ -106,7 +109,9 @@ def first_words(block: Block, tags: Sequence[str]) -> list[str]:
 def _put(block: Block, tag: str, values: list[str]) -> None:
     tag = tag.replace(".", "_")
     if block.setdefault(tag, values) != values and tag.startswith(_READ):
-        raise MalformedCifError(f"it states {tag} twice")
+        raise MalformedCifError(
+            f"it states {tag} twice", "Keep the right one, or begin each crystal with a line 'data_name'."
+        )
 
 
 def _words(text: str) -> tuple[list[str], set[int]]:

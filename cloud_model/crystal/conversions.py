@@ -119,7 +119,7 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
             [(share["element"], float(share["occu"])) for share in site["species"]]
             for site in structure["sites"]
         ]
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise CrystalError(
             label or "dict",
             f"it is not a pymatgen Structure: {error!r}",

@@ -199,7 +199,9 @@ def no_atoms(label: str) -> CrystalError:
 def no_element(label: str, symbol: str) -> CrystalError:
     """Return the error about a symbol that is not an element."""
     return CrystalError(
-        label, f"it holds {symbol!r}, which is not an element", "Remove dummy atoms and vacancies."
+        label,
+        f"it holds {symbol!r}, which is not an element",
+        "Write symbols such as Na, and remove dummy atoms and vacancies.",
     )
 
 

@@ -43,6 +43,7 @@ _COMPRESSION: dict[str, Callable[..., Any]] = {
 }
 _COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x28\xb5\x2f\xfd": None}
 _DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
+_UNCLEAR = (LookupError, TypeError, AttributeError, AssertionError, OverflowError, StopIteration)
 _SELECTION = re.compile(r"(.+)@(-?\d{1,18}|-?\d{0,18}:-?\d{0,18}(?::-?\d{0,18})?)", re.DOTALL)
 _QUOTED = 80  # most characters of a text that errors show
 
@@ -156,10 +157,12 @@ class CrystalFile:
             yield item
         if empty:
             total = len(self)
+            if not total:
+                raise CrystalError(self.label, "it holds no crystal", f"Check that it is {self.form.name}.")
             raise CrystalError(
                 self.label,
                 f"it holds {total} crystal{'' if total == 1 else 's'}, and none that was chosen",
-                f"Choose from {self.label}@0 to @{total - 1}." if total else "Check its content.",
+                f"Choose from {self.label}@0 to @{total - 1}.",
             )
 
     def _picked(self, indices: Any) -> Iterator[tuple[int, Reading | CloudError]]:
@@ -199,9 +202,18 @@ class CrystalFile:
             return error
         return CrystalError(
             name,
-            f"it cannot be read as {self.form.name}: {first_line(error)}",
+            f"it cannot be read as {self.form.name}: {_reason(error)}",
             "Check that it is complete and in the format that its name says.",
         )
+
+
+def _reason(error: Exception) -> str:
+    """Reason of a reader's error; an own one for those that tell of the reader rather than of the file."""
+    if isinstance(error, KeyError) and error.args:
+        return f"{str(error.args[0])[:_QUOTED]!r} is not an element, or missing"
+    if isinstance(error, _UNCLEAR) or "broadcast" in str(error) or "integer string conversion" in str(error):
+        return "a line or a number in it is missing or malformed"
+    return first_line(error)
 
 
 def open_crystals(source: Any, label: str = "", selection: Selection = None, name: str = "") -> CrystalFile:

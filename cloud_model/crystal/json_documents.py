@@ -79,7 +79,10 @@ def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
 
     try:
         cell = atoms["cell"]
-        numbers = _array(atoms["numbers"]).astype(int)
+        stated = _array(atoms["numbers"])
+        numbers = stated.astype(int)
+        if not np.array_equal(numbers, stated):
+            raise ValueError("atomic numbers are not whole")
         check_number_of_atoms(len(numbers), label)
         return from_ase(
             Atoms(
@@ -92,7 +95,7 @@ def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
             ),
             label,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, CrystalError):
             raise
         raise CrystalError(

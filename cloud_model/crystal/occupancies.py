@@ -115,6 +115,10 @@ def sole_element(shares: Iterable[tuple[int, float]], label: str) -> int:
         if amount:
             amounts[number] = amounts.get(number, 0.0) + amount
     total = sum(amounts.values())
+    if min(amounts.values(), default=0.0) < 0:
+        raise CrystalError(
+            label, f"a site has a negative occupancy, {min(amounts.values()):.4g}", "Correct it."
+        )
     if total > 1 + TOLERANCE:
         raise overfull(label, total)
     if len(amounts) == 1 and total >= 1 - TOLERANCE:

@@ -24,16 +24,22 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         As `Crystal` does, and if an attribute is missing or malformed.
     """
     try:
-        if (attributes.get("nperiodic_dimensions") or 3) != 3:
+        if (attributes.get("nperiodic_dimensions") or 3) != 3 or 0 in (
+            attributes.get("dimension_types") or ()
+        ):
             raise CrystalError(label, "is not periodic in three dimensions", "CLOUD describes bulk crystals.")
+        if "implicit_atoms" in (attributes.get("structure_features") or ()):
+            raise CrystalError(label, "leaves out atoms (implicit_atoms)", "Add them to its sites.")
         kinds = {kind["name"]: kind for kind in attributes["species"]}
+        if any(kind.get("attached") for kind in kinds.values()):
+            raise CrystalError(label, "has attached atoms without positions", "Add them to its sites.")
         contents = {name: _shares(kind) for name, kind in kinds.items()}
         shares = [contents[site] for site in attributes["species_at_sites"]]
         lattice = np.array(attributes["lattice_vectors"], dtype=float).reshape(3, 3)
         cartesian = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(len(shares), 3)
         positions = np.linalg.solve(lattice.T, cartesian.T).T
         return Crystal(lattice, positions, sole_elements(lattice, positions, shares, label), label)
-    except (KeyError, TypeError, ValueError, AttributeError, np.linalg.LinAlgError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, np.linalg.LinAlgError) as error:
         if isinstance(error, CrystalError):
             raise
         raise CrystalError(

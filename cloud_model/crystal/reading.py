@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.errors import CrystalError
@@ -31,6 +31,19 @@ def is_position(line: str) -> bool:
         return len([float(word) for word in line.split()[:3]]) == 3
     except ValueError:
         return False
+
+
+def check_position(words: Sequence[str], label: str) -> None:
+    """Raise a `CrystalError` unless three numbers come first."""
+    if not is_position(" ".join(words)):
+        raise malformed_position(words, label)
+
+
+def malformed_position(words: Sequence[str], label: str) -> CrystalError:
+    """Return the error about coordinates that are not numbers."""
+    return CrystalError(
+        label, f"its coordinates {' '.join(words[:3])[:60]!r} are not three numbers", "Correct them."
+    )
 
 
 def wrong_count(label: str, atoms: int, lines: int) -> CrystalError:

@@ -115,7 +115,9 @@ def _operations(texts: list[str]) -> tuple[Array, Array]:
 
 def _operation(text: str) -> tuple[list[float], list[float]]:
     """Rotation (9 numbers) and translation (3)."""
-    expressions = text.lower().replace(" ", "").split(",") if len(text) <= _LONGEST else []
+    expressions = (
+        text.lower().replace(" ", "").replace("\u2212", "-").split(",") if len(text) <= _LONGEST else []
+    )
     if len(expressions) != 3 or any(not part or _TERM.sub("", part) for part in expressions):
         raise ValueError(f"its symmetry operation {text[:_LONGEST]!r} cannot be read")
     rotation, translation = [0.0] * 9, [0.0] * 3

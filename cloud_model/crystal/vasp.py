@@ -8,9 +8,9 @@ from io import StringIO
 from itertools import islice
 
 from cloud_model.crystal.conversions import from_ase
-from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.crystal import Crystal, check_number_of_atoms, no_element
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
+from cloud_model.crystal.reading import Reading, check_position, integers, is_position, wrong_count
 from cloud_model.errors import CrystalError
 
 _HEADER = 7  # lines before the positions: comment, scale, three vectors, elements, counts
@@ -26,6 +26,7 @@ def read_xdatcar(content: bytes, label: str) -> Iterator[Reading]:
     """Read the frames of an XDATCAR, each of which is a POSCAR after the latest header."""
     lines = iter(content.decode("utf-8-sig", errors="replace").splitlines())
     header: list[str] = []
+    found = False
     for line in lines:
         if not line.strip():
             continue
@@ -36,7 +37,12 @@ def read_xdatcar(content: bytes, label: str) -> Iterator[Reading]:
         positions = list(islice(lines, min(atoms, len(content))))
         if len(positions) < atoms or not atoms:
             raise wrong_count(label, atoms, len(positions))
+        found = True
         yield partial(_read_poscar, [*header, line, *positions])
+    if not found:
+        raise CrystalError(
+            label, f"it has no line {_FRAME!r} before its positions", "Write it with VASP 5 or later."
+        )
 
 
 def is_poscar(head: str) -> bool:
@@ -85,6 +91,24 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
     if lines[after : after + 1] and is_position(lines[after]):
         raise CrystalError(
             label, f"it counts {atoms} atoms and lists more", "Correct the line of its counts."
+        )
+    kinds = lines[0 if old else 5].partition("!")[0].split()
+    if len(kinds) != len(counts):
+        raise CrystalError(
+            label,
+            f"it counts the atoms of {len(counts)} elements and names {len(kinds)}",
+            "Correct either line.",
+        )
+    for kind in kinds:
+        if not _are_elements(kind):
+            raise no_element(label, kind)
+    if len(lines) < after:
+        raise wrong_count(label, atoms, len(lines))
+    for line in lines[after - atoms : after]:
+        check_position(line.split(), label)
+    if not lines[after - atoms - 1].strip():
+        raise CrystalError(
+            label, "it does not say what its coordinates are", "Write Direct or Cartesian before them."
         )
     elements = [lines[0].strip()] if old else []
     return [*lines[:5], *elements, *lines[5:after]]

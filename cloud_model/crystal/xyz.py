@@ -10,7 +10,7 @@ from itertools import islice
 
 from cloud_model.crystal.conversions import from_ase
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
-from cloud_model.crystal.reading import Reading, integers, wrong_count
+from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
 from cloud_model.errors import CrystalError
 
 _COLUMNS = re.compile(r":[SRIL]:(\d{1,18})", re.IGNORECASE)
@@ -21,10 +21,18 @@ def read_xyz(content: bytes, label: str) -> Iterator[Reading]:
     """Read the frames of an XYZ file."""
     lines = TextIOWrapper(BytesIO(content), encoding="utf-8-sig", errors="replace")
     total = max(content.count(b"\n"), content.count(b"\r")) + 1
+    frame: list[str] = []
     for line in lines:
         if not line.strip():
             continue
         counts = integers([line])
+        if len(counts) != 1 and frame and is_position(" ".join(line.split()[1:])):
+            raise CrystalError(
+                label, f"it counts {len(frame) - 2} atoms and lists more", "Correct its number of atoms."
+            )
+        if frame:
+            yield partial(_read_frame, frame)
+        frame = []
         if len(counts) != 1:
             raise CrystalError(
                 label,
@@ -36,6 +44,7 @@ def read_xyz(content: bytes, label: str) -> Iterator[Reading]:
         frame = [line, *islice(lines, counts[0] + 1)]
         if len(frame) < counts[0] + 2:
             raise wrong_count(label, counts[0], len(frame))
+    if frame:
         yield partial(_read_frame, frame)
 
 

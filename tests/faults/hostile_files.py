@@ -86,6 +86,35 @@ def frame(count: object = 1, lattice: str = "3 0 0 0 3 0 0 0 3", columns: str = 
     return f'{count}\nLattice="{lattice}" Properties=species:S:1:{columns}\nCu 0 0 0\n'.encode()
 
 
+def res(atoms: str, elements: str = "SFAC Na Cl") -> bytes:
+    """A SHELX file."""
+    return f"TITL x\nCELL 0.7 5 5 5 90 90 90\nLATT -1\n{elements}\nFVAR 1\n{atoms}END\n".encode()
+
+
+def pw(
+    system: str = "ibrav=0",
+    cell: str = "CELL_PARAMETERS angstrom\n5 0 0\n0 5 0\n0 0 5\n",
+    unit: str = "crystal",
+    atoms: str = "Na 0 0 0",
+) -> bytes:
+    """An input of pw.x of one atom."""
+    return (
+        f"&system\n{system}, nat=1, ntyp=1\n/\nATOMIC_SPECIES\nNa 23 a\n{cell}ATOMIC_POSITIONS {unit}\n{atoms}\n"
+    ).encode()
+
+
+def optimade(species: dict[str, object] | None = None, **attributes: object) -> bytes:
+    """An OPTIMADE structure of one atom."""
+    sodium = {"name": "Na", "chemical_symbols": ["Na"], "concentration": [1.0], **(species or {})}
+    structure = {
+        "lattice_vectors": [[5, 0, 0], [0, 5, 0], [0, 0, 5]],
+        "cartesian_site_positions": [[0, 0, 0]],
+        "species_at_sites": ["Na"],
+        "species": [sodium],
+    }
+    return json.dumps(structure | attributes).encode()
+
+
 def xml_bomb() -> bytes:
     """A billion laughs."""
     entities = "".join(f"<!ENTITY l{i} '{f'&l{i - 1};' * 10}'>" for i in range(1, 11))
@@ -161,7 +190,7 @@ FILES = [
     file("readme.md", b"# Salt\n", "text", CrystalError, "'.md', is none of those"),
     file("molecule.xyz", written("xyz", molecule("H2O")), "molecule", CrystalError, "no cell"),
     file("protein.cif", b"data_1ABC\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 2.0\n", "CIF of a protein",
-         CrystalError, "no atom sites"),
+         CrystalError, "Cartesian coordinates only"),
     # cut off
     file("half.cif", CIF[: len(CIF) // 2], "first half of a CIF", CrystalError, "no atom sites"),
     file("rows.cif", CIF[: CIF.rindex(b"\n  Cl")], "CIF without its last atom", CrystalError, "its atoms are"),
@@ -258,6 +287,52 @@ FILES = [
          "half an atom in a PDB file", DisorderedCrystalError, "partly occupied"),
     file("half.cif.json", structure(sites=[{"abc": [0, 0, 0], "species": [{"element": "Na", "occu": 0.5}]}]),
          "half an atom in JSON", DisorderedCrystalError, "partly occupied"),
+    # counts, elements and coordinates that do not fit
+    file("counts.vasp", poscar("8"), "POSCAR with fewer counts than elements", CrystalError, "counts the atoms of 1 elements and names 2"),
+    file("capitals.vasp", poscar().replace(b"Cl", b"CL"), "POSCAR with the element CL", CrystalError, "'CL', which is not an element"),
+    file("word.vasp", poscar().replace(b"0.0000000000000000  0.0000000000000000\n", b"0 zero\n", 1), "POSCAR with a word for a number",
+         CrystalError, "not three numbers"),
+    file("no_frames.XDATCAR", poscar(), "XDATCAR without frames", CrystalError, "has no line 'Direct configuration='"),
+    file("fewer.xyz", frame() + b"Cu 1 1 1\n", "XYZ file that counts too few atoms", CrystalError, "counts 1 atoms and lists more"),
+    file("label.xyz", frame().replace(b"Cu", b"Cu1"), "XYZ file with the element Cu1", CrystalError, "'Cu1' is not an element, or missing"),
+    file("zero.res", res("Na1 0 0 0 0 11\nCl1 2 .5 .5 .5 11\n"), "SHELX file with element 0", CrystalError, "that SFAC does not list"),
+    file("word.res", res("Na1 1 0 0 zero 11\nCl1 2 .5 .5 .5 11\n"), "SHELX file with a word for a number", CrystalError,
+         "'0 0 zero' are not three numbers"),
+    file("peak.res", res("Na1 1 0 0 0 11\nQ1 1 .5 .5 .5 11\n"), "peak among the atoms of a SHELX file", CrystalError, "the peak Q1"),
+    file("part.res", res("PART 1 21\nNa1 1 0 0 0\n"), "PART of a SHELX file with an occupancy", CrystalError, "PART gives the occupancies"),
+    file("variable.res", res("Na1 1 0 0 0 31\n"), "SHELX file without a free variable", CrystalError, "refers to free variable 3"),
+    file("lines.res", res("Na1 1 0 0 0 11\nCl1 2 .5 .5 .5 11\n", "SFAC Na\nSFAC Cl 1 2 3 4 =\n 5 6 7"), "SHELX file with an element a line",
+         None),
+    file("word.in", b"lattice_vector 3 0 0\nlattice_vector 0 3 0\nlattice_vector 0 0 3\natom 0 0 zero Cu\n",
+         "geometry of FHI-aims with a word for a number", CrystalError, "'0 0 zero' are not three numbers"),
+    # what an input of pw.x leaves to the program
+    file("word.pwi", pw(atoms="Na 0 0 zero"), "input of pw.x with a word for a number", CrystalError, "'0 0 zero' are not three numbers"),
+    file("expression.pwi", pw(atoms="Na 1/3 2*(1/3) .5d0 ! comment"), "input of pw.x with expressions and a comment", None),
+    file("ibrav.pwi", pw("ibrav=2, A=5.64", cell=""), "input of pw.x without vectors", CrystalError, "ibrav=2, without CELL_PARAMETERS"),
+    file("no_vectors.pwi", pw(cell=""), "input of pw.x without a cell", CrystalError, "ibrav=0, without CELL_PARAMETERS"),
+    file("alat.pwi", pw(unit="alat"), "input of pw.x in an unknown unit", CrystalError, r"without celldm\(1\)"),
+    file("group.pwi", pw("ibrav=0, space_group=225"), "space group in an input of pw.x", CrystalError, "states the space group '225'"),
+    # numbers of thousands of digits
+    file("multiplicity.cif", cif(f"Na1 Na 0 0 0 {'9' * 5000}\n").replace(b"occupancy", b"symmetry_multiplicity"),
+         "multiplicity of 5,000 digits", CrystalError, "has 1 images"),
+    file("digits.gen", b"1 F\nNa\n1 " + b"1" * 5000 + b" 0 0 0\n0 0 0\n5 0 0\n0 5 0\n0 0 5\n", "GEN file with 5,000 digits", CrystalError,
+         "is missing or malformed"),
+    file("long.cif", cif(head=cell(a="9" * 5000), group="_space_group_name_H-M_alt 'F m -3 m'", operations=()), "length of 5,000 digits",
+         CrystalError, "longer than 1000"),
+    file("abc.json", structure(sites=[{"abc": [10**400, 0, 0], "species": [{"element": "Na", "occu": 1}]}]), "JSON with 10^400",
+         CrystalError, "not a pymatgen Structure"),
+    # what else a file states
+    file("p1.cif", cif(group="_space_group_name_H-M_alt 'P 1'", operations=INVERSION), "operations beside the group P 1", CrystalError,
+         "not those of space group 1, .* but of 2"),
+    file("waves.cif", cif(group="_atom_site_displace_Fourier_axis x"), "modulated structure without its wave vectors", CrystalError,
+         "modulated"),
+    file("negative.cif", cif("Na1 Na 0 0 0 -1\n"), "occupancy -1", CrystalError, "negative occupancy"),
+    file("minus.cif", cif(operations=("x,y,z", "\u2212x,\u2212y,\u2212z")), "operations with signs of typography", None),
+    file("attached.json", optimade({"attached": ["H"], "nattached": [2]}), "OPTIMADE species with attached atoms", CrystalError,
+         "attached atoms without positions"),
+    file("implicit.json", optimade(structure_features=["implicit_atoms"]), "OPTIMADE structure without some atoms", CrystalError,
+         "leaves out atoms"),
+    file("layer.json", optimade(dimension_types=[1, 1, 0]), "OPTIMADE layer", CrystalError, "not periodic in three"),
     # more than there is
     file("billion.vasp", poscar("1000000000 4"), "POSCAR of 10^9 atoms", CrystalError, "counts 1000000004 atoms"),
     file("fewer.vasp", poscar("3 4"), "POSCAR that counts too few atoms", CrystalError, "lists more"),
