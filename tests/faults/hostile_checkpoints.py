@@ -155,9 +155,9 @@ CHECKPOINTS = [
     fault("weights that are NaN", weights(first(float("nan"))), "not finite"),
     fault("weights that are infinite", weights(first(float("inf"))), "not finite"),
     fault("weights that are integers", weights(lambda t: {k: v.int() for k, v in t.items()}), "not floating-point"),
-    fault("weights of another shape", weights(lambda t: t | {EMBEDDINGS: t[EMBEDDINGS][:-1].contiguous()}), NO_FIT),
+    fault("weights of the wrong shape", weights(lambda t: t | {EMBEDDINGS: t[EMBEDDINGS][:-1].contiguous()}), NO_FIT),
     fault("missing weights", weights(lambda t: {k: v for k, v in t.items() if k != EMBEDDINGS}), NO_FIT),
-    fault("more weights", weights(lambda t: t | {"0.more": torch.zeros(2)}), NO_FIT),
+    fault("superfluous weights", weights(lambda t: t | {"0.more": torch.zeros(2)}), NO_FIT),
     fault("weights of another member", weights(lambda t: t | {"9.more": torch.zeros(2)}), "of no member"),
     # configuration
     *(fault(f"configuration {what}", text(CONFIG, value), words)
@@ -167,7 +167,7 @@ CHECKPOINTS = [
                                  ("of another model", '{"model_type": "gpt2"}', "neither a CLOUD"),
                                  ("of a format alone", '{"format": 1}', GARBLED))),
     fault("newer format", entries(format=2), "has format 2 where this version reads 1. Update"),
-    fault("format that is no number", entries(format="1"), "has format '1'"),
+    fault("format that is not a number", entries(format="1"), "has format '1'"),
     fault("no hashes", entries(sha256={}), "has no SHA-256"),
     fault("path traversal", entries(sha256={"../../../etc/passwd": "0"}), "has no SHA-256"),
     *(fault(f"{name} {value!r}", entries(**{name: value}), GARBLED)
@@ -183,12 +183,12 @@ CHECKPOINTS = [
       for what, change in (("a unit", info(unit="\x1b[2JeV")), ("a description", info(description="\x1b]0;owned\x07")),
                            ("the name of a target", inner("targets", **{"\x1b[2J": {}})))),
     fault("10^9 spectra", entries(spectra=HUGE), NO_FIT),
-    fault("transform that is no transform", target(transform="exec"), GARBLED),
+    fault("unknown transform", target(transform="exec"), GARBLED),
     fault("scale 0", target(scale=0), GARBLED),
     # vocabulary
     fault("tampered vocabulary", content(VOCABULARY, lambda v: v.replace(b"\nNa\n", b"\nQq\n"), rehash=False), "SHA-256 differs"),
     fault("token twice in the vocabulary", content(VOCABULARY, lambda v: v.replace(b"\nNa\n", b"\nMg\n")), "a token twice"),
-    fault("too long vocabulary", content(VOCABULARY, lambda v: v + b"more\n"), "tokens where config.json has"),
+    fault("vocabulary that is too long", content(VOCABULARY, lambda v: v + b"more\n"), "tokens where config.json has"),
     fault("vocabulary without special tokens", content(VOCABULARY, lambda v: v.replace(b"[CLS]", b"[X]")), "begins with"),
     fault("vocabulary that is not text", content(VOCABULARY, b"\xff\xfe"), "not text"),
     # published layout
