@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -149,9 +149,9 @@ class Thermodynamics:
     debye_temperatures: Array
     weights: Array
     n_atoms: int | None = None
-    spread: float = float("nan")
-    floor: float = 0.0
-    expansion: UncertainExpansion | None = None
+    spread: float = field(default=float("nan"), repr=False)
+    floor: float = field(default=0.0, repr=False)
+    expansion: UncertainExpansion | None = field(default=None, repr=False)
     pressure: float = 0.0
 
     heat_capacity_per_atom = _curve("heat_capacity_per_atom")

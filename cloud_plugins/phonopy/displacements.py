@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cloud_model.arguments import checked_number
 from cloud_model.crystal.crystal import Crystal
+from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_plugins.phonopy.cells import primitive_matrix, to_phonopy
@@ -74,7 +75,6 @@ def calculate_phonons(
     from ase import Atoms
     from joblib import Memory
     from phonopy import Phonopy
-    from tqdm import tqdm
 
     standard = _standardise(crystal)
     atoms = _conventional_cell(standard)
@@ -95,9 +95,14 @@ def calculate_phonons(
     def forces(numbers: Array, cell: Array, positions: Array, identity: str) -> Array:
         return np.asarray(Atoms(numbers, positions, cell=cell, pbc=True, calculator=calculator).get_forces())
 
-    supercells = tqdm(phonon.supercells_with_displacements, desc=f"forces of {crystal.name}", disable=None)
-    with _calculator_errors(crystal, calculator):
-        phonon.forces = [forces(s.numbers, s.cell, s.positions, identity) for s in supercells]
+    supercells = phonon.supercells_with_displacements or []
+    report = ProgressReport(f"Forces of {crystal.name}", len(supercells), "supercells")
+    calculated = []
+    with closing(report), _calculator_errors(crystal, calculator):
+        for supercell in supercells:
+            calculated.append(forces(supercell.numbers, supercell.cell, supercell.positions, identity))
+            report.update(1)
+        phonon.forces = calculated
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants(show_drift=False)
     if born is not None:

@@ -161,7 +161,7 @@ CRYSTALS = [
     Fault("dictionary of pymatgen", lambda _: Structure(CUBE, ["Na", "Cl"], CORNERS).as_dict(), None),
     Fault("dictionary with a list for an element", lambda _: strange_element(), CrystalError, "not an element"),
     Fault("SCOPE of two parts", lambda _: "1 | Na 1.0", CrystalError, "cannot be read"),
-    Fault("SCOPE string of no space group", lambda _: "1 2 3 | 4a Na | Na 1.0", ScopeError, "not those of a space group"),
+    Fault("SCOPE of no space group", lambda _: "1 2 3 | 4a Na | Na 1.0", ScopeError, "not those of a space group"),
     Fault("SCOPE of another dialect", lambda _: to_reference(), ScopeError, "cannot be written in the dialect"),
     Fault("empty name", lambda _: "", CrystalError, "not the name of a file"),
 ]  # fmt: skip
