@@ -91,7 +91,7 @@ def from_pymatgen(structure: Any, label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does.
     """
-    name = label or ("" if structure.is_ordered else structure.formula)
+    name = label or ("Structure" if structure.is_ordered else structure.formula)
     shares = [
         _shares([(species.symbol, amount) for species, amount in site.species.items()], name)
         for site in structure
@@ -140,10 +140,26 @@ def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, floa
 
 def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
     """Elements and occupancies of each atom, if a reader of ASE noted them in ``info`` or as an array."""
+    try:
+        return _read_occupancies(atoms, label)
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, CrystalError):
+            raise
+        raise CrystalError(
+            label or formula_of(atoms.numbers),
+            "its occupancies, in atoms.info or atoms.arrays, are not numbers for each atom",
+            "Correct or remove them.",
+        ) from None
+
+
+def _read_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
     kinds = atoms.info.get("occupancy")
     if isinstance(kinds, dict):
         label = label or formula_of(atoms.numbers)
-        shares = {str(kind): _shares(list(site.items()), label) for kind, site in kinds.items()}
+        shares = {
+            str(kind): [(number, float(amount)) for number, amount in _shares(list(site.items()), label)]
+            for kind, site in kinds.items()
+        }
         of_atoms = [str(kind) for kind in atoms.arrays.get("spacegroup_kinds", ())]
         if of_atoms and shares.keys() >= set(of_atoms):
             noted = [

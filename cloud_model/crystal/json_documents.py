@@ -91,7 +91,7 @@ def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
                 cell=_array(cell["array"] if isinstance(cell, dict) and "array" in cell else cell).astype(
                     float
                 ),
-                pbc=_array(atoms.get("pbc", True)).astype(bool),
+                pbc=_array(atoms["pbc"]).astype(bool),
             ),
             label,
         )
