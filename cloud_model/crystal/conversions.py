@@ -70,7 +70,8 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     if not volume:
         raise no_volume(label or formula_of(atoms.numbers)) if len(atoms) else no_atoms(label or "Atoms")
     inverse = np.array([[x / volume for x in normal] for normal in normals]).T
-    positions = atoms.positions.dot(inverse)  # without warnings: values that are not finite are found below
+    with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are found below
+        positions = atoms.positions.dot(inverse)
     numbers = atoms.numbers
     if shares := _noted_occupancies(atoms, label):
         rows, shares = shared_sites(positions, shares, lattice)

@@ -207,6 +207,8 @@ class CloudCalculator(Calculator):
             raise ArgumentError(
                 "CloudCalculator", "has seen no atoms yet", "Pass them, or attach it to them."
             )
+        if not isinstance(properties, list | tuple) or not all(isinstance(name, str) for name in properties):
+            raise ArgumentError(f"properties {shortly(properties)}", "are not a list of names", "Pass one.")
         known = list(self.model.properties)
         if ISOBARIC.keys().isdisjoint(name.removesuffix("_std") for name in properties):
             known = [name for name in known if name not in ISOBARIC]
