@@ -18,12 +18,14 @@ NONE = np.zeros(len(LABELS))
 
 
 @pytest.mark.parametrize("transform", ["identity", "log10"])
-def test_labels_come_back_from_their_normalised_form(transform):
-    target = ScalarTarget.fit(LABELS, transform)
-    normalised = target.normalise(LABELS)
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
+def test_labels_come_back_from_their_normalised_form(transform, unit):
+    labels = unit * LABELS
+    target = ScalarTarget.fit(labels, transform)
+    normalised = target.normalise(labels)
     assert np.nanmean(normalised) == pytest.approx(0)
     assert np.nanstd(normalised) == pytest.approx(1)
-    np.testing.assert_allclose(target.physical(normalised, NONE)[0], LABELS)
+    np.testing.assert_allclose(target.physical(normalised, NONE)[0], labels)
 
 
 def test_the_logarithm_has_the_base_ten():
@@ -84,9 +86,9 @@ def test_scales_are_positive(scale, calibration):
 
 def test_the_share_within_an_interval_is_the_inverse_of_its_width():
     factors = {"0.5": 0.7, "0.9": 1.8, "0.95": 2.5}
-    ratios = [0.0, 0.35, 0.7, 1.25, 2.5, 5.0, 25.0]
+    ratios = [0.0, 0.35, 0.7, 1.25, 2.15, 2.5, 5.0, 25.0]
     shares = [share_within(factors, ratio) for ratio in ratios]
-    assert shares == pytest.approx([0, 0.25, 0.5, 0.7, 0.95, 1 - 0.05 / 4, 1 - 0.05 / 100])
+    assert shares == pytest.approx([0, 0.25, 0.5, 0.7, 0.925, 0.95, 1 - 0.05 / 4, 1 - 0.05 / 100])
 
 
 def test_doubts_about_thermodynamics_name_their_reason():
