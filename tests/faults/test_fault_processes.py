@@ -157,7 +157,7 @@ def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
         ["pretrain", "--config", "pretrain.toml"],
         ["embed", "many.scope", "-m", "{model}", "-o", "embeddings.csv"],
         ["ingest", "long.csv", "-o", "corpus"],
-        ["validate", "Cu.cif", "--calculator", "emt", "--supercell-length", "60", "-m", "{model}"],
+        ["validate", "Cu.cif", "--calculator", "emt", "--supercell-length", "36", "-m", "{model}"],
         ["serve", "-m", "{model}", "--port", "{port}"],
     ],
     ids=[
