@@ -168,7 +168,8 @@ def test_embed_writes_a_file_or_none(number, many, tiny_checkpoint, tmp_path):
 @pytest.mark.usefixtures("many")
 def test_two_interrupts_end_any_command_within_two_seconds(arguments, tiny_checkpoint, tmp_path):
     texts = (tmp_path / "many.scope").read_text().split("\n")
-    rows = [f"{text},{i}" for i, text in enumerate(texts[:400])]
+    salts = [str(Scope.from_crystal(atoms, "sites")) for atoms in SALTS]
+    rows = [f"{salts[i % len(salts)]},{i}" for i in range(400)]
     (tmp_path / "table.csv").write_text("\n".join(["scope,y", *rows]))
     (tmp_path / "long.csv").write_text("\n".join(["scope", *(20 * texts)]))
     pd.DataFrame({"scope": texts}).to_parquet(tmp_path / "strings.parquet")
