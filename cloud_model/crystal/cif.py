@@ -293,20 +293,20 @@ def _alternatives(block: Block, label: str) -> list[tuple[NDArray[np.bool_], flo
     combinations: list[tuple[NDArray[np.bool_], float]] = [(np.ones(rows, dtype=bool), 1.0)]
     fixed = np.ones(rows, dtype=bool)
     for members in found.values():
-        fixed[[row for group in members.values() for row in group]] = False
+        together = [row for group in members.values() for row in group]
+        fixed[together] = False
         if len(occupancies) == rows:
             amounts = [occupancies[group] for group in members.values()]
         else:
             amounts = [np.full(len(group), 1 / len(members)) for group in members.values()]
         weights = [float(amount.mean()) for amount in amounts]
         uneven = any(np.ptp(amount) > GROUP for amount in amounts)
-        if any(group.startswith("-") for group in members) or uneven or abs(sum(weights) - 1) > GROUP:
+        too_many = len(combinations) * len(members) > MAX_ALTERNATIVES
+        on_symmetry = any(group.startswith("-") for group in members)
+        if uneven or too_many or on_symmetry or abs(sum(weights) - 1) > GROUP:
             raise _to_be_chosen(label)
-        if len(combinations) * len(members) > MAX_ALTERNATIVES:
-            raise _to_be_chosen(label)
-        everything = [row for group in members.values() for row in group]
         combinations = [
-            (_without(mask, set(everything) - set(group)), weight * share / sum(weights))
+            (_without(mask, set(together) - set(group)), weight * share / sum(weights))
             for mask, weight in combinations
             for group, share in zip(members.values(), weights, strict=True)
         ]

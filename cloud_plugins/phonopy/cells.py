@@ -10,7 +10,7 @@ import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import is_scope_string, to_crystal
-from cloud_model.errors import PhononError
+from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
 from cloud_model.scope.string import Scope
 from cloud_plugins.phonopy.spectrum import Array
@@ -70,9 +70,32 @@ def composition(crystal: Crystal) -> dict[int, Fraction]:
     return {number: Fraction(count, counts.total()) for number, count in counts.items()}
 
 
-def check_same_crystal(cell: Crystal, other: Crystal | None, source: str) -> None:
-    """Raise a `PhononError` if phonons are known to be of a crystal of another composition."""
-    if other is not None and composition(cell) != composition(other):
-        raise PhononError(
-            source, f"is of {formula(other)}, not of {formula(cell)}", "Pass the crystal of the phonons."
+def crystal_to_predict(
+    described: Crystal | str | None, crystal: Crystal | None, source: str
+) -> Crystal | str:
+    """What CLOUD predicts beside phonons: what is described if that is given, else the crystal of the phonons.
+
+    Raises
+    ------
+    PhononError
+        If the phonons are of a crystal of another composition.
+    ArgumentError
+        If neither is known.
+    """
+    if described is None:
+        described = crystal
+    if described is None:
+        raise ArgumentError(
+            source, "does not say which crystal it is of", "Pass the crystal as the second argument."
         )
+    if (
+        isinstance(described, Crystal)
+        and crystal is not None
+        and composition(described) != composition(crystal)
+    ):
+        raise PhononError(
+            source,
+            f"is of {formula(crystal)}, not of {formula(described)}",
+            "Pass the crystal of the phonons.",
+        )
+    return described

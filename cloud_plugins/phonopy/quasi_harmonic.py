@@ -21,7 +21,7 @@ from cloud_model.errors import ArgumentError, PhononError, shortly
 from cloud_model.physics.conditions import checked_pressure
 from cloud_model.physics.thermodynamics import Thermodynamics
 from cloud_plugins.phonopy.calculators import checked_calculator
-from cloud_plugins.phonopy.cells import check_same_crystal, described_crystal, formula, unit_cell
+from cloud_plugins.phonopy.cells import crystal_to_predict, described_crystal, formula, unit_cell
 from cloud_plugins.phonopy.displacements import calculate_phonons, checked_supercell_length, static_energy
 from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
@@ -269,27 +269,18 @@ def validate_quasi_harmonic(
             "cache": None if cache is None else checked_path("cache", cache),
         }
         calculator, strains = checked_calculator(calculator), _checked_strains(strains)
-        if isinstance(described, Crystal):
-            check_same_crystal(described, cell, cell.name)
         # what CLOUD cannot predict is refused before phonons, which take long
-        loaded.thermodynamics(cell if described is None else described, max_temperature, pressure)
+        loaded.thermodynamics(crystal_to_predict(described, cell, cell.name), max_temperature, pressure)
         found = _from_calculator(cell, calculator, strains, max_temperature, pressure, **settings)
     elif isinstance(reference, str | os.PathLike):
         found = _from_folder(checked_path("reference", reference), max_temperature, pressure)
-        if isinstance(described, Crystal):
-            check_same_crystal(described, found.crystal, found.source)
     else:
         raise ArgumentError(
             f"reference {shortly(reference)}",
             "has no calculator, and is not a folder of volumes",
             "Pass a crystal and a calculator, or a folder.",
         )
-    if described is None:
-        described = found.crystal
-    if described is None:
-        raise ArgumentError(
-            found.source, "does not say which crystal it is of", "Pass the crystal as the second argument."
-        )
+    described = crystal_to_predict(described, found.crystal, found.source)
     cloud = loaded.thermodynamics(described, found.temperatures, pressure)
     return QuasiHarmonicValidation(described, found, cloud)
 

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cloud_model.arguments import checked_path
-from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.files import to_crystal
-from cloud_model.errors import ArgumentError, PhononError
+from cloud_model.errors import PhononError
 from cloud_model.physics.conditions import checked_temperatures
 from cloud_plugins.phonopy.calculators import checked_calculator
-from cloud_plugins.phonopy.cells import check_same_crystal, described_crystal
+from cloud_plugins.phonopy.cells import crystal_to_predict, described_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
 from cloud_plugins.phonopy.displacements import BornCharges, checked_supercell_length
 from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
@@ -97,22 +96,13 @@ def validate_heat_capacity(
             "cache": None if cache is None else checked_path("cache", cache),
         }
         calculator = checked_calculator(calculator)
-        if isinstance(described, Crystal):
-            check_same_crystal(described, cell, cell.name)
         # what CLOUD cannot predict is refused before phonons, which take long
-        loaded.thermodynamics(cell if described is None else described, temperatures)
+        loaded.thermodynamics(crystal_to_predict(described, cell, cell.name), temperatures)
         phonons = from_calculator(cell, calculator, temperatures, **settings)
     if not (phonons.spectrum.stable or allow_unstable):
         raise _unstable(phonons)
 
-    if described is None:
-        described = phonons.crystal
-    if described is None:
-        raise ArgumentError(
-            phonons.source, "does not say which crystal it is of", "Pass the crystal as the second argument."
-        )
-    if isinstance(described, Crystal):
-        check_same_crystal(described, phonons.crystal, phonons.source)
+    described = crystal_to_predict(described, phonons.crystal, phonons.source)
     return HeatCapacityValidation(
         crystal=described,
         source=phonons.source,
