@@ -73,14 +73,18 @@ def test_structures_are_read_from_every_kind_of_cell(tmp_path):
 
 def test_cells_that_are_no_structure_are_named(table, tiny_checkpoint, tmp_path):
     bad = pd.DataFrame(
-        {"scope": ["nothing.cif", "{", "{}", "data_x\n_cell_length_a 3\n", ""], "stiffness": 1.0}
+        {
+            "scope": ["nothing.cif", "{", "{}", "data_x\n_cell_length_a 3\n", "", np.nan, None],
+            "stiffness": 1.0,
+        }
     )
     rows = pd.concat([table, bad], ignore_index=True)
     rows.loc[0, "stiffness"] = np.nan
     columns = Columns(structure="scope", units={"stiffness": "GPa"})
-    with pytest.warns(CloudWarning, match="6 of 35 rows are left out"):
+    with pytest.warns(CloudWarning, match="8 of 37 rows are left out"):
         crystals = LabelledCrystals.read(rows, tmp_path, columns, Checkpoint.load(tiny_checkpoint))
-    assert sorted(crystals.skipped) == [0, 30, 31, 32, 33, 34]
+    assert sorted(crystals.skipped) == [0, *range(30, 37)]
+    assert {crystals.skipped[row].partition(". ")[0] for row in (34, 35, 36)} == {"the cell is empty"}
     assert len(crystals.scopes) == len(crystals.labels) == 29
 
 

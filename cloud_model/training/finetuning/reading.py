@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud_model.crystal.files import is_scope_string, is_text, open_crystals
-from cloud_model.errors import CloudError, CloudWarning, DataError, warn_user
+from cloud_model.errors import CloudError, CloudWarning, CrystalError, DataError, warn_user
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.string import Scope
@@ -141,6 +141,12 @@ def describe(
 
 def _crystal(cell: Any, folder: Path, label: str) -> Any:
     """Input of `scopes` from a cell of the table; an error if the cell holds none."""
+    if (
+        cell is None
+        or (isinstance(cell, float) and np.isnan(cell))
+        or (isinstance(cell, str) and not cell.strip())
+    ):
+        return CrystalError("the cell", "is empty", "Give the name or the text of a file, or a SCOPE string.")
     if not isinstance(cell, str) or is_scope_string(cell):
         return cell
     if not is_text(cell):
