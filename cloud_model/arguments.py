@@ -44,7 +44,12 @@ def checked_integer(name: str, value: Any, least: int, remedy: str = "Give one."
 def checked_number(
     name: str, value: Any, least: float, remedy: str, above: bool = False, most: float = inf
 ) -> float:
-    """Finite number of at least a bound, or above it, and at most another, or an `ArgumentError`."""
+    """Finite number of at least a bound, or above it, and at most another, or an `ArgumentError`.
+
+    An array without dimensions is its number.
+    """
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
     try:
         number = nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     except OverflowError:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ from cloud_model.checkpoints.loaded import load_checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.files import all_crystals
-from cloud_model.errors import ArgumentError, CloudError, PropertyError
+from cloud_model.errors import ArgumentError, CloudError, PropertyError, check_choice
 from cloud_model.inference.columns import Columns, property_names
 from cloud_model.inference.crystals import Errors, ReadBatch, read
-from cloud_model.inference.outputs import check_pooling, embeddings_of, outputs_of
+from cloud_model.inference.outputs import embeddings_of, outputs_of
 from cloud_model.inference.processes import read_and_run
 from cloud_model.inference.strange_cells import warn_of_strange_cells
 from cloud_model.inference.tables import property_table, to_frame
@@ -153,7 +153,7 @@ class CloudModel:
 
     def embedding_width(self, pooling: Pooling) -> int:
         """Columns of `embed` for a way of pooling."""
-        check_pooling(pooling)
+        check_choice("pooling", pooling, get_args(Pooling))
         parts = 3 if pooling == "layers" else 1
         return parts * self.checkpoint.config.encoder.hidden_size * len(self.checkpoint.members)
 
@@ -186,7 +186,7 @@ class CloudModel:
             If a single crystal cannot be read; for a collection a `BatchError`, whose ``failures`` names
             each.
         """
-        return [crystal.tokens for crystal in read(self.checkpoint, crystals, "raise").crystals]
+        return read(self.checkpoint, crystals, "raise").tokens
 
     def predict(
         self,
@@ -316,11 +316,11 @@ class CloudModel:
             If crystals of a collection cannot be read and `errors` is ``'raise'``; its ``failures`` names
             each.
         """
-        check_pooling(pooling)
+        width = self.embedding_width(pooling)
         run = partial(embeddings_of, pooling=pooling, precision=self.dtype)
         batch, embeddings = read_and_run(self.checkpoint, all_crystals(crystals), run, errors, n_jobs=n_jobs)
         if embeddings is None:
-            return np.full((len(batch), self.embedding_width(pooling)), np.nan, dtype=np.float32)
+            return np.full((len(batch), width), np.nan, dtype=np.float32)
         return batch.in_place(embeddings.numpy())
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike, pressure: float = 0.0) -> Thermodynamics:
@@ -416,6 +416,6 @@ class CloudModel:
     def _outputs(self, batch: ReadBatch) -> Output:
         if not batch.good:
             raise ArgumentError("crystals", "is an empty collection", "Give at least one.")
-        output = outputs_of(self.checkpoint, [crystal.tokens for crystal in batch.crystals], self.dtype)
+        output = outputs_of(self.checkpoint, batch.tokens, self.dtype)
         warn_of_strange_cells(self.checkpoint.config, batch.crystals, output)
         return output

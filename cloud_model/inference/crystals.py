@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
 from cloud_model.crystal.occupancies import DisorderedSites
 from cloud_model.crystal.ordering import ordered_cells
-from cloud_model.errors import BatchError, CloudError, check_choice, warn_user
+from cloud_model.errors import BatchError, CloudError, warn_user
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.scope.batches import describe
 from cloud_model.scope.string import Scope
@@ -64,6 +64,11 @@ class ReadBatch:
         return [crystal for group in self.good.values() for crystal in group]
 
     @property
+    def tokens(self) -> list[Tokens]:
+        """What the networks read of them."""
+        return [crystal.tokens for group in self.good.values() for crystal in group]
+
+    @property
     def reasons(self) -> NDArray[np.object_]:
         """Text of the error in each place, or None."""
         reasons = np.full(len(self), None)
@@ -109,18 +114,12 @@ def read(checkpoint: Checkpoint, crystals: Any, errors: Errors, order: int = 0) 
     BatchError
         If crystals of a collection cannot be read and `errors` is ``'raise'``; otherwise there is a warning.
     """
-    check_errors(errors)
     if is_collection(crystals):
         return report(read_all(checkpoint, crystal_list(crystals), order), errors)
     batch = read_all(checkpoint, [crystals], order)
     for failure in batch.failures.values():
         raise failure
     return batch
-
-
-def check_errors(errors: Any) -> None:
-    """Raise an `ArgumentError` unless this is a way to handle errors."""
-    check_choice("errors", errors, get_args(Errors))
 
 
 def read_all(checkpoint: Checkpoint, crystals: Sequence[Any], order: int) -> ReadBatch:

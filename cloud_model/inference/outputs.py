@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar, get_args
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.errors import CheckpointError, check_choice
+from cloud_model.errors import CheckpointError
 from cloud_model.network.batches import each
 from cloud_model.network.ensemble import Pooling, embed, in_physical_units, run_ensemble
 from cloud_model.network.precision import Precision
@@ -39,11 +39,6 @@ def embeddings_of(
         tokens,
         lambda new: embed(checkpoint.members, new, pooling, precision),
     )
-
-
-def check_pooling(pooling: Any) -> None:
-    """Raise an `ArgumentError` unless this is a way of pooling."""
-    check_choice("pooling", pooling, get_args(Pooling))
 
 
 def _remembered(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.crystal.batches import crystal_list, is_collection
-from cloud_model.inference.crystals import Errors, ReadBatch, check_errors, read, read_all, report
+from cloud_model.errors import check_choice
+from cloud_model.inference.crystals import Errors, ReadBatch, read, read_all, report
 from cloud_model.network.batches import each
 from cloud_model.network.predictor import Output
 from cloud_model.network.tokenizer import Tokens
@@ -51,13 +52,13 @@ def read_and_run(
     tensors or None
         Results for all good crystals, in order; None if there is none.
     """
+    check_choice("errors", errors, get_args(Errors))
     jobs = number_of_processes(n_jobs)
     items = crystal_list(crystals) if jobs > 1 and is_collection(crystals) else []
     size = max(SMALLEST, min(LARGEST, -(-len(items) // (4 * jobs))))
     if len(items) <= size:
         batch = read(checkpoint, crystals, errors, order)
-        return batch, _run(checkpoint, batch, run)
-    check_errors(errors)
+        return batch, run(checkpoint, batch.tokens) if batch.good else None
     portions = (
         compact(items[start : start + size], checkpoint.config.dialect)
         for start in range(0, len(items), size)
@@ -72,8 +73,4 @@ def _read_and_run(
     checkpoint: Checkpoint, crystals: Sequence[Any], *, run: Run[Result], order: int
 ) -> tuple[ReadBatch, Result | None]:
     batch = read_all(checkpoint, crystals, order)
-    return batch, _run(checkpoint, batch, run)
-
-
-def _run(checkpoint: Checkpoint, batch: ReadBatch, run: Run[Result]) -> Result | None:
-    return run(checkpoint, [crystal.tokens for crystal in batch.crystals]) if batch.good else None
+    return batch, run(checkpoint, batch.tokens) if batch.good else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Literal, get_args
 
 import torch
@@ -111,8 +111,6 @@ def padded_to(number: int, rows: Tensor) -> Tensor:
     return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
-def _switch_onednn(on: bool) -> None:
-    mkldnn.enabled = on  # type: ignore[assignment]  # typed as the descriptor
-
-
-_without_onednn = Temporarily(lambda: bool(mkldnn.enabled), _switch_onednn, lambda _: False)
+_without_onednn = Temporarily(
+    lambda: bool(mkldnn.enabled), partial(setattr, mkldnn, "enabled"), lambda _: False
+)

@@ -98,10 +98,6 @@ class Predictor(nn.Module):
         with autocast(precision, batch.ids.device) if precision != "float32" else nullcontext():
             return self.encoder(batch.ids, batch.mask, batch.types)
 
-    def word_states(self, batch: TokenBatch) -> Tensor:
-        """Input of the first layer, of the shape of the hidden states."""
-        return self.encoder.embeddings(batch.ids, batch.types)
-
     def forward(self, batch: TokenBatch, precision: Precision = "float32") -> Output:
         """Predictions in normalised units, and spectra in K; the encoder multiplies matrices in a precision."""
         features = property_features(self.hidden_states(batch, precision), batch)

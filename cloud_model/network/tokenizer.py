@@ -99,14 +99,10 @@ class TokenTable:
     def of(cls, strings: Sequence[Tokens]) -> TokenTable:
         """The table of some tokenised strings."""
         starts = np.cumsum([0, *(len(tokens.ids) for tokens in strings)])
-
-        def flat(rows: Iterable[tuple[float, ...]], dtype: type) -> NDArray[Any]:
-            return np.fromiter(chain.from_iterable(rows), dtype, starts[-1])
-
         return cls(
-            flat((tokens.ids for tokens in strings), np.int32),
-            flat((tokens.types for tokens in strings), np.uint8),
-            flat((tokens.shares for tokens in strings), np.float32),
+            np.fromiter(chain.from_iterable(tokens.ids for tokens in strings), np.int32, starts[-1]),
+            np.fromiter(chain.from_iterable(tokens.types for tokens in strings), np.uint8, starts[-1]),
+            np.fromiter(chain.from_iterable(tokens.shares for tokens in strings), np.float32, starts[-1]),
             starts,
         )
 

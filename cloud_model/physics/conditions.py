@@ -19,7 +19,7 @@ MAX_TEMPERATURE = 1e6
 
 def checked_temperature(value: Any) -> float:
     """Temperature in K, or an `ArgumentError`."""
-    return checked_number("temperature", _scalar(value), 0, "Give a temperature in K.", most=MAX_TEMPERATURE)
+    return checked_number("temperature", value, 0, "Give a temperature in K.", most=MAX_TEMPERATURE)
 
 
 def checked_temperatures(values: ArrayLike) -> NDArray[np.float64]:
@@ -37,9 +37,4 @@ def checked_temperatures(values: ArrayLike) -> NDArray[np.float64]:
 
 def checked_pressure(value: Any) -> float:
     """Pressure in GPa, or an `ArgumentError`."""
-    return checked_number("pressure", _scalar(value), 0, "Give a pressure in GPa.", most=MAX_PRESSURE)
-
-
-def _scalar(value: Any) -> Any:
-    """The number of an array without dimensions; anything else as it is."""
-    return value.item() if isinstance(value, np.ndarray) and not value.ndim else value
+    return checked_number("pressure", value, 0, "Give a pressure in GPa.", most=MAX_PRESSURE)

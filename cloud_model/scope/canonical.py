@@ -35,12 +35,9 @@ def relabellings(number: int, letters: frozenset[str]) -> tuple[dict[str, str], 
     old = sorted(letters, key=letter_rank)
     places = [group.letters.index(letter) for letter in old]
     images = {tuple(image[place] for place in places) for image in group.relabellings}
-
-    def ranks(image: tuple[str, ...]) -> list[int]:
-        return sorted(map(letter_rank, image))
-
-    smallest = min(map(ranks, images))
-    return tuple(dict(zip(old, image, strict=True)) for image in sorted(images) if ranks(image) == smallest)
+    ranks = {image: sorted(map(letter_rank, image)) for image in sorted(images)}
+    smallest = min(ranks.values())
+    return tuple(dict(zip(old, image, strict=True)) for image in ranks if ranks[image] == smallest)
 
 
 @lru_cache(maxsize=65536)

@@ -121,6 +121,7 @@ class CloudCalculator(Calculator):
             If there is no such checkpoint, or it is damaged.
         """
         from cloud_model.inference.columns import column_names
+        from cloud_model.model import CloudModel
         from cloud_model.physics.conditions import checked_temperature
 
         for name in kwargs.keys() - self.default_parameters.keys():
@@ -132,7 +133,9 @@ class CloudCalculator(Calculator):
         if "temperature" in kwargs:
             kwargs["temperature"] = checked_temperature(kwargs["temperature"])
         if "model" in kwargs:
-            kwargs["model"], self.model = _load(kwargs["model"])
+            given = kwargs["model"]
+            self.model = CloudModel.from_pretrained(given)
+            kwargs["model"] = os.fspath(given) if isinstance(given, str | os.PathLike) else self.model.name
             names = [*self.model.properties]
             names = ["energy", *names] if _FORMATION_ENERGY in names else names
             self.implemented_properties = column_names(self.model.checkpoint.config, names)
@@ -341,16 +344,6 @@ class CloudCalculator(Calculator):
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(f"get_{name}" for name in self.model.properties)]
-
-
-def _load(model: Any) -> tuple[str, CloudModel]:
-    """Name of a model in the parameters, and the model."""
-    from cloud_model.model import CloudModel
-
-    if isinstance(model, CloudModel):
-        return model.name, model
-    loaded = CloudModel.from_pretrained(model)
-    return loaded.name if model is None else os.fspath(model), loaded
 
 
 def _energy(values: Any, n_atoms: int | list[int]) -> dict[str, Any]:
