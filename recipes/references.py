@@ -24,8 +24,9 @@ from tqdm import tqdm
 from cloud_model import Scope
 from cloud_model.crystal.formula import fractions, parse_formula
 from cloud_model.stability.hull import Hull
-from cloud_model.stability.references import COLUMNS, ENERGY, References
+from cloud_model.stability.references import COLUMNS, ENERGIES, References
 
+ENERGY = ENERGIES["2018"]
 TABLE = Path(__file__).parents[1] / "cloud_model" / "stability" / "references.csv.gz"
 
 

@@ -25,7 +25,7 @@ from cloud_model.properties.intervals import COVERAGES, interval_factor, share_w
 from cloud_model.scope.batches import scopes
 from cloud_model.scope.string import Scope
 from cloud_model.stability.hull import Decomposition, Hull
-from cloud_model.stability.references import References, vibrational_energies
+from cloud_model.stability.references import ENERGIES, References, vibrational_energies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,19 +33,8 @@ if TYPE_CHECKING:
 COVERAGE = 0.95  # of intervals
 _GAUSSIAN = {f"{share:g}": NormalDist().inv_cdf((1 + share) / 2) for share in COVERAGES}
 
-MISSING: dict[str, Any] = {
-    "formula": None,
-    "space_group": None,
-    "formation_energy_per_atom": np.nan,
-    "energy_above_hull": np.nan,
-    "energy_above_hull_std": np.nan,
-    "energy_above_hull_low": np.nan,
-    "energy_above_hull_high": np.nan,
-    "probability_stable": np.nan,
-    "decomposition": None,
-    "known": None,
-}
-"""Columns of `stability`, with what stands in the row of a crystal that cannot be read."""
+GIBBS_ENERGY = "formation_gibbs_energy_per_atom"
+"""Column of the formation energy (eV/atom) with the vibrations at a temperature."""
 
 
 def stability(
@@ -80,7 +69,9 @@ def stability(
         One row per crystal, with the index of `crystals` if it comes from pandas:
 
         - ``formula``, ``space_group``;
-        - ``formation_energy_per_atom`` (eV/atom), from the elements, at the temperature if there is one;
+        - ``formation_energy_per_atom_2018`` or ``formation_energy_per_atom`` (eV/atom), by the corrections of the
+          Materials Project in the references, as `CloudModel.predict` names them; given a temperature,
+          ``formation_gibbs_energy_per_atom`` instead, with the vibrations at it;
         - ``energy_above_hull`` (eV/atom): energy less that of the mixture of lowest energy of the other phases;
           negative for a crystal below their hull. A known phase is compared with all phases but itself;
         - ``energy_above_hull_std``, its standard error, the errors of the crystal and of its competing phases taken as
@@ -115,7 +106,7 @@ def stability(
     loaded = CloudModel.from_pretrained(model)
     if isinstance(references, str | os.PathLike):
         references = References.load(references)
-        references.check_scheme(References.load())
+        references.check_energies(References.load())
     batch = crystal_list(crystals) if is_collection(crystals) else [crystals]
     good, failures = read(batch, loaded, references or References.load())
     if failures and not is_collection(crystals):
@@ -127,15 +118,43 @@ def stability(
     described = list(good.values())
     competing = competing_phases(described, references, temperature, loaded)
     found = iter(distances(described, competing, temperature, loaded))
+    missing = missing_row(competing, temperature, loaded)
     rows = [
-        MISSING | {"error": str(failures[i])} if i in failures else next(found) | {"error": None}
+        missing | {"error": str(failures[i])} if i in failures else next(found) | {"error": None}
         for i in range(len(batch))
     ]
-    frame = pd.DataFrame(rows, index=getattr(crystals, "index", None) if _is_pandas(crystals) else None)
+    index = getattr(crystals, "index", None) if _is_pandas(crystals) else None
+    frame = pd.DataFrame(rows, index=index, columns=[*missing, "error"])
     if "out_of_domain" in frame:
         frame["out_of_domain"] = frame["out_of_domain"].astype("boolean")
-        frame["error"] = frame.pop("error")
     return frame
+
+
+def energy_column(references: References, temperature: float | None, model: CloudModel) -> str:
+    """Name of the formation energy that crystals are compared by."""
+    return references.property_of(model) if temperature is None else GIBBS_ENERGY
+
+
+def formation_energy(row: Mapping[str, Any]) -> float:
+    """Formation energy in a row of `stability`, eV/atom, whatever its name."""
+    return next(float(row[name]) for name in (*ENERGIES.values(), GIBBS_ENERGY) if name in row)
+
+
+def missing_row(references: References, temperature: float | None, model: CloudModel) -> dict[str, Any]:
+    """What stands in the columns of `stability` for a crystal that cannot be read."""
+    row: dict[str, Any] = {
+        "formula": None,
+        "space_group": None,
+        energy_column(references, temperature, model): np.nan,
+        "energy_above_hull": np.nan,
+        "energy_above_hull_std": np.nan,
+        "energy_above_hull_low": np.nan,
+        "energy_above_hull_high": np.nan,
+        "probability_stable": np.nan,
+        "decomposition": None,
+        "known": None,
+    }
+    return row | ({"out_of_domain": None} if model.checkpoint.config.domain else {})
 
 
 def competing_phases(
@@ -170,13 +189,14 @@ def distances(
         energies, variances = energies + vibrations, variances + theirs**2
 
     shape = error_shape(model, name)
+    energy_name = energy_column(competing, temperature, model)
     hulls: dict[frozenset[str], Hull] = {}
     rows = []
     for scope, energy, variance in zip(described, energies.tolist(), variances.tolist(), strict=True):
         system = frozenset(parse_formula(scope.formula))
         if system not in hulls:
             hulls[system] = Hull(competing.select(competing.rows(system)))
-        rows.append(_row(scope, energy, variance, hulls[system], shape))
+        rows.append(_row(scope, energy, variance, hulls[system], shape, energy_name))
     if "out_of_domain" in columns:
         for row, outside in zip(rows, columns["out_of_domain"].tolist(), strict=True):
             row["out_of_domain"] = bool(outside)
@@ -189,7 +209,7 @@ def error_shape(model: CloudModel, name: str) -> Mapping[str, float]:
 
 
 def _row(
-    scope: Scope, energy: float, variance: float, hull: Hull, shape: Mapping[str, float]
+    scope: Scope, energy: float, variance: float, hull: Hull, shape: Mapping[str, float], energy_name: str
 ) -> dict[str, Any]:
     phases = hull.phases
     known = phases.by_scope.get(str(scope))
@@ -201,7 +221,7 @@ def _row(
     return {
         "formula": scope.formula,
         "space_group": scope.space_group,
-        "formation_energy_per_atom": energy - hull.of_elements(composition),
+        energy_name: energy - hull.of_elements(composition),
         "energy_above_hull": above,
         "energy_above_hull_std": error,
         "energy_above_hull_low": above - half_width,

@@ -30,13 +30,18 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-ENERGY = "formation_energy_per_atom"
 Scheme = Literal["2018", "2020"]
+ENERGIES: dict[Scheme, str] = {
+    "2018": "formation_energy_per_atom_2018",
+    "2020": "formation_energy_per_atom",
+}
+"""Corrections of the Materials Project -> name of the formation energy that has them."""
 SHIPPED = "the Materials Project of 2018"
-COLUMNS = ("id", "formula", ENERGY, "distance_from_hull", "scope")
+COLUMNS = ("id", "formula", ENERGIES["2018"], "distance_from_hull", "scope")
 """Of the table that ships."""
 
 LARGEST_DIFFERENCE = 0.05  # eV/atom, in the median between formation energies of one correction scheme
+LARGEST_DIFFERENCE_OF_SCHEMES = 0.3  # and of both, which differ by 0.23 eV/atom for selenides
 EV_PER_ATOM = float(constants.e * constants.N_A)
 """J/mol-atom."""
 
@@ -80,19 +85,32 @@ class References:
         return f"References({self.source!r}, {len(self)} phases)"
 
     @classmethod
-    def from_records(cls, source: str, records: Iterable[Mapping[str, Any]]) -> References:
-        """Make references of records with ``formula``, ``formation_energy_per_atom`` and, if known, ``id``, ``scope``.
+    def from_records(
+        cls, source: str, records: Iterable[Mapping[str, Any]], scheme: Scheme = "2018"
+    ) -> References:
+        """Make references of records with ``formula``, a formation energy and, if known, ``id`` and ``scope``.
+
+        Parameters
+        ----------
+        source : str
+            Where the records come from, in words.
+        records : iterable of mapping
+            Phases. The energy (eV/atom) is ``formation_energy_per_atom_2018``, or ``formation_energy_per_atom`` in the
+            scheme of 2020.
+        scheme : {'2018', '2020'}
+            Corrections of the Materials Project in the energies.
 
         Raises
         ------
         DataError
             If a formula, an energy or a string cannot be read, or there are no records.
         """
-        rows = [_checked(source, number, record) for number, record in enumerate(records, start=1)]
+        name = ENERGIES[scheme]
+        rows = [_checked(source, number, record, name) for number, record in enumerate(records, start=1)]
         if not rows:
             raise DataError(source, "holds no phases", "Give formulas and formation energies.")
         ids, formulas, energies, scopes = zip(*rows, strict=True)
-        return cls(source, ids, formulas, np.array(energies), np.zeros(len(rows)), scopes)
+        return cls(source, ids, formulas, np.array(energies), np.zeros(len(rows)), scopes, scheme)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> References:
@@ -101,8 +119,9 @@ class References:
         Parameters
         ----------
         path : str or path-like, optional
-            With the columns ``formula`` and ``formation_energy_per_atom`` (eV/atom), and ``id`` and ``scope`` if
-            known; compressed if it ends in ``.gz``.
+            With the columns ``formula``, ``formation_energy_per_atom_2018`` or ``formation_energy_per_atom`` (eV/atom,
+            with the corrections of the Materials Project before or since 2020; of both, the former is read), and ``id``
+            and ``scope`` if known; compressed if it ends in ``.gz``.
 
         Raises
         ------
@@ -116,14 +135,12 @@ class References:
             opened = gzip.open(name, "rt", newline="") if name.endswith(".gz") else open(name, newline="")  # noqa: PTH123, SIM115
             with opened as file:
                 table = csv.DictReader(file)
-                missing = {"formula", ENERGY} - set(table.fieldnames or ())
-                if missing:
-                    raise DataError(
-                        name,
-                        f"has no column {' or '.join(sorted(missing))}",
-                        "Name the columns in the first line.",
-                    )
-                return cls.from_records(name, table)
+                columns = table.fieldnames or ()
+                scheme = next((scheme for scheme, energy in ENERGIES.items() if energy in columns), None)
+                if scheme is None or "formula" not in columns:
+                    missing = "formula" if scheme else " or ".join(ENERGIES.values())
+                    raise DataError(name, f"has no column {missing}", "Name the columns in the first line.")
+                return cls.from_records(name, table, scheme)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(name, f"cannot be read: {error}", "Give a CSV file.") from error
 
@@ -207,13 +224,11 @@ class References:
             np.append(self.energies, other.energies),
             np.append(self.errors, other.errors),
             self.scopes + other.scopes,
+            self.scheme,
         )
 
     def check_scheme(self, other: References) -> None:
-        """Raise a `DataError` if the formation energies of both cannot be of the same functional and corrections.
-
-        The ground states of the compounds that both hold differ by at most 0.05 eV/atom in the median if they are.
-        """
+        """Raise a `DataError` if the formation energies of both cannot be of the same functional and corrections."""
         if self.scheme != other.scheme:
             raise DataError(
                 self.source,
@@ -221,10 +236,19 @@ class References:
                 f"{other.scheme}",
                 "Correct both in one way, or use the references alone.",
             )
+        self.check_energies(other)
+
+    def check_energies(self, other: References) -> None:
+        """Raise a `DataError` if the formation energies of both cannot be of PBE and PBE+U with known corrections.
+
+        The ground states of the compounds that both hold differ by at most 0.05 eV/atom in the median if they are of
+        one scheme, and by at most 0.3 eV/atom otherwise.
+        """
         mine, theirs = self.ground_states, other.ground_states
         common = [formula for formula in mine if formula in theirs and len(parse_formula(formula)) > 1]
         difference = np.median([abs(mine[f] - theirs[f]) for f in common]) if common else 0.0
-        if difference > LARGEST_DIFFERENCE:
+        limit = LARGEST_DIFFERENCE if self.scheme == other.scheme else LARGEST_DIFFERENCE_OF_SCHEMES
+        if difference > limit:
             raise DataError(
                 self.source,
                 f"the formation energies of {len(common)} compounds, {common[0]} among them, differ in the median by "
@@ -244,8 +268,8 @@ class References:
 
     def property_of(self, model: CloudModel) -> str:
         """Name of the predicted formation energy that these can be compared with."""
-        older = f"{ENERGY}_2018"
-        return older if self.scheme == "2018" and older in model.properties else ENERGY
+        name = ENERGIES[self.scheme]
+        return name if name in model.properties else ENERGIES["2020"]
 
     def predicted(self, model: CloudModel) -> References:
         """The same phases with the energies that a model predicts, so that part of its errors cancels.
@@ -368,12 +392,12 @@ def _fill(compositions: Sequence[Mapping[str, float]], values: Array, errors: Ar
     return np.where(known, values, shares @ parts), np.where(known, errors, spread)
 
 
-def _checked(source: str, number: int, record: Mapping[str, Any]) -> tuple[str, str, float, str]:
-    """Identifier, reduced formula, energy and string of a record."""
+def _checked(source: str, number: int, record: Mapping[str, Any], name: str) -> tuple[str, str, float, str]:
+    """Identifier, reduced formula, energy of that name and string of a record."""
     where = f"{source}, phase {number}"
     try:
         formula = reduced_formula(parse_formula(str(record["formula"])))
-        energy = float(record[ENERGY])
+        energy = float(record[name])
     except DataError as error:
         raise DataError(where, str(error), "Repair or remove it.") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -392,7 +416,7 @@ def _shipped() -> References:
         text = gzip.decompress(file.read()).decode()
     columns = zip(*csv.reader(io.StringIO(text)), strict=True)
     table = {name: values for name, *values in columns}
-    energies = np.array(table[ENERGY], dtype=float)
+    energies = np.array(table[ENERGIES["2018"]], dtype=float)
     return References(
         SHIPPED,
         tuple(table["id"]),

@@ -23,7 +23,7 @@ from cloud_model.properties.catalogue import THERMODYNAMICS, imaginary_modes_war
 from cloud_model.scope.description import Dialect
 from cloud_model.scope.explanation import explain
 from cloud_model.scope.string import Scope
-from cloud_model.stability.distances import MISSING, stability
+from cloud_model.stability.distances import stability
 
 TEMPERATURE = 300.0  # K, of the properties
 TEMPERATURES = np.linspace(0, 1000, 201)  # K, of the curve
@@ -192,4 +192,4 @@ def _stability(crystal: Crystal, model: CloudModel) -> dict[str, Any] | None:
         (row,) = stability(crystal, model=model).to_dict("records")
     except CloudError:  # no energy in the model, or no reference for an element
         return None
-    return {name: row[name] for name in MISSING}
+    return {name: value for name, value in row.items() if name not in ("out_of_domain", "error")}

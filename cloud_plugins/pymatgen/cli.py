@@ -40,7 +40,7 @@ _HULL_COLUMNS = (
 _references = click.option(
     "--references",
     type=options.file,
-    help="CSV of phases (formula, formation_energy_per_atom) to compare with; default: the bundled ones.",
+    help="CSV of phases (formula, formation_energy_per_atom_2018) to compare with; default: the bundled ones.",
 )
 _join = click.option(
     "--join", is_flag=True, help="Compare with both those of --references and the bundled ones."
@@ -112,7 +112,7 @@ def hull(
 @click.option(
     "--prototypes",
     type=options.file,
-    help="CSV of phases (formula, formation_energy_per_atom, scope) to decorate; default: the bundled ones.",
+    help="CSV of phases (formula, formation_energy_per_atom_2018, scope) to decorate; default: the bundled ones.",
 )
 @click.option(
     "--max-sites",

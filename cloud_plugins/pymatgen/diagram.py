@@ -12,6 +12,7 @@ from cloud_model.crystal.elements import ELEMENT_RANK
 from cloud_model.crystal.formula import fractions, parse_formula
 from cloud_model.display.plots import CLOUD_COLOUR, FLOOR_COLOUR, HARMONIC_COLOUR, style
 from cloud_model.errors import ArgumentError
+from cloud_model.stability.distances import GIBBS_ENERGY, formation_energy
 from cloud_model.stability.references import References
 from cloud_plugins.pymatgen.entries import reference_entries
 
@@ -92,7 +93,7 @@ def _draw_binary(
             _subscripts(name), (share, energy), (0, -6), textcoords="offset points", ha="center", va="top"
         )
     shares = [fractions(parse_formula(row["formula"])).get(second, 0.0) for row in rows]
-    energies = [row["formation_energy_per_atom"] for row in rows]
+    energies = [formation_energy(row) for row in rows]
     axes.errorbar(
         shares,
         energies,
@@ -103,9 +104,8 @@ def _draw_binary(
         capsize=3,
         label="CLOUD, 95%",
     )
-    axes.set(
-        xlabel=f"Share of {second} among the atoms", ylabel="Formation energy (eV/atom)", xlim=(-0.03, 1.03)
-    )
+    energy = "Gibbs energy of formation" if GIBBS_ENERGY in rows[0] else "Formation energy"
+    axes.set(xlabel=f"Share of {second} among the atoms", ylabel=f"{energy} (eV/atom)", xlim=(-0.03, 1.03))
     axes.margins(y=0.15)
     axes.legend()
 

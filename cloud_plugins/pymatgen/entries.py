@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,10 @@ from cloud_model.errors import ArgumentError, BatchError, CloudError, DataError,
 from cloud_model.model import CloudModel
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
-from cloud_model.stability.distances import competing_phases, distances, read
+from cloud_model.stability.distances import competing_phases, distances, formation_energy, read
 from cloud_model.stability.distances import stability as _stability
 from cloud_model.stability.hull import Hull
-from cloud_model.stability.references import References, Scheme
+from cloud_model.stability.references import ENERGIES, References, Scheme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,9 +52,9 @@ def stability(
         As `CloudModel.predict` takes them.
     references : PhaseDiagram, list of entries, References, str or path-like, optional
         Phases that crystals may decompose into: a phase diagram or the entries of one, with the energies of PBE and
-        PBE+U and the corrections of the Materials Project; a CSV file with the columns ``formula`` and
-        ``formation_energy_per_atom``; or `cloud_model.stability.references.References`, whose ``join`` adds phases to
-        others. Left out, those of the Materials Project of 2018 that ship, with the energies that were published.
+        PBE+U and the corrections of the Materials Project; a CSV file, as
+        `cloud_model.stability.references.References.load` reads it; or such `References`, whose ``join`` adds phases
+        to others. Left out, those of the Materials Project of 2018 that ship, with the energies that were published.
     temperature : float, optional
         Add the vibrations of all phases at this temperature, K.
     model : str, path-like or CloudModel, optional
@@ -124,7 +123,7 @@ def predicted_entries(
     name = competing.property_of(loaded)
     errors = loaded.predict_arrays([scope.to(loaded.dialect) for scope in described], [name])[f"{name}_std"]
     return [
-        _entry(crystal, scope, row["formation_energy_per_atom"], float(error), loaded.name, temperature)
+        _entry(crystal, scope, formation_energy(row), float(error), loaded.name, temperature)
         for crystal, scope, row, error in zip(batch, described, rows, errors, strict=True)
     ]
 
@@ -220,8 +219,7 @@ def references_from(source: ReferenceSource) -> References:
     else:
         entries = list(source.all_entries if isinstance(source, PhaseDiagram) else source)
         references = _references_of_entries(entries)
-    if references.scheme == "2018":
-        references.check_scheme(References.load())
+    references.check_energies(References.load())
     return references
 
 
@@ -239,12 +237,11 @@ def _references_of_entries(entries: Sequence[Entry]) -> References:
         raise DataError(
             ", ".join(sorted(missing)), "has no entry of its own among the references", "Add the elements."
         )
-    records = [_record(entry, elements) for entry in entries]
-    references = References.from_records("the entries given", records)
-    return replace(references, scheme=scheme)
+    records = [_record(entry, elements, ENERGIES[scheme]) for entry in entries]
+    return References.from_records("the entries given", records, scheme)
 
 
-def _record(entry: Entry, elements: dict[str, float]) -> dict[str, Any]:
+def _record(entry: Entry, elements: dict[str, float], name: str) -> dict[str, Any]:
     counts = {str(element): amount for element, amount in entry.composition.items()}
     if any(amount != round(amount) for amount in counts.values()):
         raise DataError(entry.composition.formula, "has fractions of atoms", "Give ordered compositions.")
@@ -256,7 +253,7 @@ def _record(entry: Entry, elements: dict[str, float]) -> dict[str, Any]:
     return {
         "id": getattr(entry, "entry_id", None) or getattr(entry, "name", None),
         "formula": reduced_formula(whole),
-        "formation_energy_per_atom": (entry.energy - reference) / sum(whole.values()),
+        name: (entry.energy - reference) / sum(whole.values()),
         "scope": scope,
     }
 

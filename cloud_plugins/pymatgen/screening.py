@@ -24,7 +24,7 @@ from cloud_model.model import CloudModel
 from cloud_model.parallel import number_of_processes
 from cloud_model.physics.conditions import checked_temperature
 from cloud_model.scope.string import Scope
-from cloud_model.stability.distances import competing_phases, distances
+from cloud_model.stability.distances import competing_phases, distances, energy_column
 from cloud_model.stability.references import References
 from cloud_plugins.pymatgen.entries import ReferenceSource, references_from
 from cloud_plugins.pymatgen.prototypes import (
@@ -149,6 +149,7 @@ def screen(
         "charge_balance": balance,
         "temperature": temperature,
         "model": loaded.name,
+        "energy": energy_column(competing, temperature, loaded),
     }
     candidates = _readable(decorations(found, sorted(names), balance), loaded)
     first = next(candidates, None)

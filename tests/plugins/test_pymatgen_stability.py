@@ -21,12 +21,13 @@ from pymatgen.entries.computed_entries import (
 from cloud_model import Scope
 from cloud_model.cli import cloud
 from cloud_model.errors import ArgumentError, BatchError, DataError
-from cloud_model.stability.references import ENERGY, References
+from cloud_model.stability.distances import formation_energy
+from cloud_model.stability.references import ENERGIES, References
 from cloud_plugins.pymatgen import cli, phase_diagram, predicted_entries, screen, stability
 from cloud_plugins.pymatgen.prototypes import decorations, is_balanced, prototypes
 from cloud_plugins.pymatgen.starting_structures import write_structures
 
-PREDICTED = f"{ENERGY}_2018"
+ENERGY = ENERGIES["2018"]
 NACL = str(Scope.from_orbits(225, "Na:4a;Cl:4b"))
 ATOMS = {"Sr": -2.0, "O": -4.9}
 
@@ -56,10 +57,10 @@ def test_entries_hold_the_predicted_formation_energy(rock_salts, tiny_model):
     crystals = [rock_salts[4], NACL]
     entries = predicted_entries(crystals, model=tiny_model)
     assert [type(entry) for entry in entries] == [ComputedStructureEntry, ComputedEntry]
-    predicted = tiny_model.predict(crystals, PREDICTED)
-    np.testing.assert_allclose([e.energy_per_atom for e in entries], predicted[PREDICTED], rtol=1e-6)
-    assert entries[0].energy == pytest.approx(8 * predicted[PREDICTED][0])
-    assert entries[0].data["cloud_energy_std"] == pytest.approx(8 * predicted[f"{PREDICTED}_std"][0])
+    predicted = tiny_model.predict(crystals, ENERGY)
+    np.testing.assert_allclose([e.energy_per_atom for e in entries], predicted[ENERGY], rtol=1e-6)
+    assert entries[0].energy == pytest.approx(8 * predicted[ENERGY][0])
+    assert entries[0].data["cloud_energy_std"] == pytest.approx(8 * predicted[f"{ENERGY}_std"][0])
 
 
 def test_bad_crystals_have_no_entries(tiny_model):
@@ -81,7 +82,7 @@ def test_distances_are_those_of_pymatgens_diagram(rock_salts, tiny_model, temper
     diagram = phase_diagram([entry], hot, model=tiny_model)
     row = stability(scope, references, temperature, model=tiny_model).iloc[0]
     assert diagram.get_e_above_hull(entry) == pytest.approx(row.energy_above_hull, abs=1e-6)
-    assert diagram.get_form_energy_per_atom(entry) == pytest.approx(row.formation_energy_per_atom, abs=1e-6)
+    assert diagram.get_form_energy_per_atom(entry) == pytest.approx(formation_energy(row), abs=1e-6)
 
 
 def test_diagrams_of_a_system_are_plotted_by_pymatgen():

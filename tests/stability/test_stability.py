@@ -13,9 +13,9 @@ from cloud_model.errors import BatchError, CloudWarning, DataError, ScopeError, 
 from cloud_model.physics.ideal_gas import gibbs_energy
 from cloud_model.stability.distances import stability
 from cloud_model.stability.hull import Hull
-from cloud_model.stability.references import ENERGY, References, vibrational_energies
+from cloud_model.stability.references import ENERGIES, References, vibrational_energies
 
-PREDICTED = f"{ENERGY}_2018"
+ENERGY = ENERGIES["2018"]
 NACL = str(Scope.from_orbits(225, "Na:4a;Cl:4b"))
 CSCL_TYPE = str(Scope.from_orbits(221, "Na:1a;Cl:1b"))
 
@@ -92,9 +92,9 @@ def test_every_element_of_the_shipped_references_has_a_phase(shipped):
 def test_the_distance_is_the_prediction_less_the_hull(tiny_model):
     frame = stability([CSCL_TYPE], small(-2.0), model=tiny_model)
     row = frame.iloc[0]
-    predicted = tiny_model.predict(CSCL_TYPE, PREDICTED).iloc[0]
-    assert row.energy_above_hull == pytest.approx(predicted[PREDICTED] + 2.0)
-    assert row.energy_above_hull_std == pytest.approx(predicted[f"{PREDICTED}_std"])
+    predicted = tiny_model.predict(CSCL_TYPE, ENERGY).iloc[0]
+    assert row.energy_above_hull == pytest.approx(predicted[ENERGY] + 2.0)
+    assert row.energy_above_hull_std == pytest.approx(predicted[f"{ENERGY}_std"])
     assert row.energy_above_hull_high - row.energy_above_hull_low == pytest.approx(
         2 * 1.959964 * row.energy_above_hull_std
     )
@@ -115,11 +115,34 @@ def test_probabilities_are_those_of_the_measured_errors():
     assert 0.99 < beyond[1] < beyond[2] < 1
 
 
+def test_energies_are_named_as_predictions_are(tiny_model):
+    older, newer = "formation_energy_per_atom_2018", "formation_energy_per_atom"
+    records = {
+        name: [{"formula": f, name: e} for f, e in {"Na": 0, "Cl": 0, "NaCl": -2}.items()]
+        for name in (older, newer)
+    }
+    for scheme, name, other in (("2018", older, newer), ("2020", newer, older)):
+        references = References.from_records("a test", records[name], scheme)
+        row = stability(CSCL_TYPE, references, model=tiny_model).iloc[0]
+        assert row[name] == pytest.approx(tiny_model.predict(CSCL_TYPE, name)[name].iloc[0])
+        assert other not in row
+    hot = stability(NACL, small(), 1000.0, model=tiny_model)
+    assert "formation_gibbs_energy_per_atom" in hot
+    assert not {older, newer} & set(hot)
+
+
+def test_a_frame_without_crystals_has_the_columns_of_others(tiny_model):
+    for temperature in (None, 300.0):
+        frames = [stability(crystals, small(), temperature, model=tiny_model) for crystals in ([], [NACL])]
+        assert list(frames[0]) == list(frames[1])
+        assert len(frames[0]) == 0
+
+
 def test_a_known_phase_is_compared_with_all_others(tiny_model):
     row = stability(NACL, small(-2.0), model=tiny_model).iloc[0]
     assert row.known == "NaCl"
     assert row.decomposition == {"Na": 0.5, "Cl": 0.5}
-    assert row.energy_above_hull == pytest.approx(tiny_model.predict(NACL, PREDICTED)[PREDICTED].iloc[0])
+    assert row.energy_above_hull == pytest.approx(tiny_model.predict(NACL, ENERGY)[ENERGY].iloc[0])
 
 
 def test_errors_of_competing_phases_count_with_their_shares(tiny_model):
@@ -128,7 +151,7 @@ def test_errors_of_competing_phases_count_with_their_shares(tiny_model):
     references = References(**vars_of(references) | {"errors": errors})
     scope = str(Scope.from_orbits(221, "Na:1a;Na:1b;Cl:3c"))  # Na2Cl3
     row = stability(scope, references, model=tiny_model).iloc[0]
-    own = tiny_model.predict(scope, PREDICTED)[f"{PREDICTED}_std"].iloc[0]
+    own = tiny_model.predict(scope, ENERGY)[f"{ENERGY}_std"].iloc[0]
     shares = np.array([row.decomposition.get(f, 0.0) for f in references.formulas])
     assert row.energy_above_hull_std == pytest.approx(np.hypot(own, np.sqrt((shares**2 * errors**2).sum())))
 
@@ -180,7 +203,7 @@ def test_heat_drives_out_gas(tiny_model):
 def test_predicted_references_keep_elements_and_unknown_structures(tiny_model):
     predicted = small(-2.0, NaCl3=-1.9).predicted(tiny_model)
     assert predicted.energies[[0, 1, 3]].tolist() == [0.0, 0.0, -1.9]
-    assert predicted.energies[2] == pytest.approx(tiny_model.predict(NACL, PREDICTED)[PREDICTED][0])
+    assert predicted.energies[2] == pytest.approx(tiny_model.predict(NACL, ENERGY)[ENERGY][0])
     assert predicted.errors[2] > 0
 
 
@@ -218,14 +241,34 @@ def test_references_of_another_scheme_are_refused(tmp_path, tiny_model, shipped)
     with pytest.raises(DataError, match="another functional or correction scheme"):
         shipped.join(shifted)
     table = tmp_path / "own.csv"
-    table.write_text("formula,formation_energy_per_atom\nNa,0\nCl,0\nNaCl,-3.4\n")
+    table.write_text("formula,formation_energy_per_atom_2018\nNa,0\nCl,0\nNaCl,-3.4\n")
     with pytest.raises(DataError, match="differ in the median by 1"):
         stability(NACL, table, model=tiny_model)
 
 
+@pytest.mark.parametrize("name", ENERGIES.values())
+def test_total_energies_are_no_references(tmp_path, tiny_model, name):
+    table = tmp_path / "own.csv"
+    table.write_text(f"formula,{name}\nNa,-1.31\nCl,-1.84\nNaCl,-3.4\n")
+    with pytest.raises(DataError, match="another functional"):
+        stability(NACL, table, model=tiny_model)
+
+
+def test_tables_say_by_the_name_of_the_energy_which_scheme_they_have(tmp_path, tiny_model, shipped):
+    table = tmp_path / "own.csv"
+    table.write_text("formula,formation_energy_per_atom\nNa,0\nCl,0\nNaCl,-2.05\n")
+    newer = References.load(table)
+    assert newer.scheme == newer.select([0, 1]).scheme == newer.join(newer).scheme == "2020"
+    assert stability(CSCL_TYPE, table, model=tiny_model).columns[2] == "formation_energy_per_atom"
+    with pytest.raises(DataError, match="corrections of 2020"):
+        shipped.join(newer)
+    table.write_text("formula,formation_energy_per_atom,formation_energy_per_atom_2018\nNa,0,0\n")
+    assert References.load(table).scheme == "2018"
+
+
 def test_own_references_join_or_replace(tmp_path, tiny_model, shipped):
     table = tmp_path / "own.csv"
-    table.write_text("id,formula,formation_energy_per_atom\na,Na,0\nb,Cl2,0\nc,NaCl,-2.1\nd,Na2Cl,-9\n")
+    table.write_text("id,formula,formation_energy_per_atom_2018\na,Na,0\nb,Cl2,0\nc,NaCl,-2.1\nd,Na2Cl,-9\n")
     own = References.load(table)
     assert stability(CSCL_TYPE, table, model=tiny_model).decomposition[0] == {"Na2Cl": 0.75, "Cl": 0.25}
     joined = shipped.join(own)
@@ -236,12 +279,13 @@ def test_own_references_join_or_replace(tmp_path, tiny_model, shipped):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("formula,energy\nNa,0\n", "no column formation_energy_per_atom"),
-        ("formula,formation_energy_per_atom\n", "holds no phases"),
-        ("formula,formation_energy_per_atom\nNaX,0\n", "does not consist of elements"),
-        ("formula,formation_energy_per_atom\nLi0.5CoO2,0\n", "whole numbers"),
-        ("formula,formation_energy_per_atom\nNa,low\n", "no formation energy"),
-        ("formula,formation_energy_per_atom\nNa,nan\n", "formation energy nan"),
+        ("formula,energy\nNa,0\n", "no column formation_energy_per_atom_2018 or formation_energy_per_atom"),
+        ("formation_energy_per_atom\n0\n", "no column formula"),
+        ("formula,formation_energy_per_atom_2018\n", "holds no phases"),
+        ("formula,formation_energy_per_atom_2018\nNaX,0\n", "does not consist of elements"),
+        ("formula,formation_energy_per_atom_2018\nLi0.5CoO2,0\n", "whole numbers"),
+        ("formula,formation_energy_per_atom_2018\nNa,low\n", "no formation energy"),
+        ("formula,formation_energy_per_atom_2018\nNa,nan\n", "formation energy nan"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, content, reason):
