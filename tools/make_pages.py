@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark_page import benchmark_page, draw, errors
+from benchmark_page import benchmark_page, draw, errors, peers
 
 from cloud_model import CloudModel
 from cloud_model.cli import cloud
@@ -157,7 +157,7 @@ MEASURED_HERE = {"README.md": {"predictions": predictions}}
 """Parts that depend on the machine."""
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"errors": errors, "experiment": experiment},
+    "README.md": {"errors": errors, "peers": peers, "experiment": experiment},
     "docs/benchmarks.md": {"benchmarks": benchmark_page},
     "docs/cli.md": {"commands": commands},
     "docs/examples/index.md": {"examples": examples},
