@@ -31,6 +31,7 @@ from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.crystal import MAX_LENGTH as LONGEST
 from cloud_model.crystal.crystal import Crystal, is_oblique
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
+from cloud_model.crystal.labels import elements_of_label
 from cloud_model.crystal.occupancies import (
     TOLERANCE,
     DisorderedSites,
@@ -80,7 +81,6 @@ _SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 _DIGITS = 9  # of a multiplicity that are read
 _CORRECT = "Check that it is complete, and correct its sites, symmetry, formula or Z."
 _ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
-_LABEL = re.compile(r"([A-Za-z]+)[^,/&]*", re.ASCII)
 _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?")
 
 
@@ -391,14 +391,7 @@ def _element(word: str) -> int:
 @lru_cache(maxsize=4096)
 def _element_of_label(label: str, present: frozenset[int]) -> int:
     """Read 'Na1', 'SiT1' and 'OW'; 'HO1' may be H or Ho, which only the elements that are known to be present tell."""
-    match = _LABEL.fullmatch(label)
-    letters = match[1] if match else ""
-    pair = letters[:2].capitalize()
-    if letters[:1].isupper() and letters[1:2].islower():
-        readings = {pair} if not letters[2:3].islower() else set()
-    else:
-        readings = {letters[:1].upper(), pair}
-    found = {ATOMIC_NUMBERS[symbol] for symbol in readings if symbol in ATOMIC_NUMBERS}
+    found = elements_of_label(label)
     if not found:
         raise _no_element(label)
     if len(found) > 1:
@@ -408,7 +401,7 @@ def _element_of_label(label: str, present: frozenset[int]) -> int:
         raise MalformedCifError(
             f"its label {label[:40]!r} may mean {choices}", "State the elements as _atom_site_type_symbol."
         )
-    return found.pop()
+    return next(iter(found))
 
 
 def _no_element(word: str) -> MalformedCifError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloud_model.crystal.cell import volume_and_normals
 from cloud_model.crystal.crystal import (
@@ -18,6 +19,8 @@ from cloud_model.crystal.crystal import (
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.occupancies import shared_sites, sole_element, sole_elements
+from cloud_model.crystal.reading import malformed
+from cloud_model.crystal.stated import VOLUME, check_positions, check_volume, contradiction
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
@@ -113,22 +116,39 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
     CrystalError
         As `Crystal` does, and if it is another dictionary.
     """
-    try:
+    name = label or "dict"
+    with malformed(name, "it is not a pymatgen Structure", "Pass what Structure.as_dict() gives."):
         lattice = np.array(structure["lattice"]["matrix"], dtype=float).reshape(3, 3)
         positions = np.array([site["abc"] for site in structure["sites"]], dtype=float).reshape(-1, 3)
         shares = [
             [(share["element"], float(share["occu"])) for share in site["species"]]
             for site in structure["sites"]
         ]
-    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
-        raise CrystalError(
-            label or "dict",
-            f"it is not a pymatgen Structure: {error!r}",
-            "Pass what Structure.as_dict() gives.",
-        ) from None
-    name = label or "dict"
-    numbers = sole_elements(lattice, positions, [_shares(site, name) for site in shares], name)
-    return Crystal(lattice, positions, numbers, label)
+        numbers = sole_elements(lattice, positions, [_shares(site, name) for site in shares], name)
+        crystal = Crystal(lattice, positions, numbers, label)
+        _compare(crystal, structure, name)
+    return crystal
+
+
+def _compare(crystal: Crystal, structure: dict[str, Any], label: str) -> None:
+    """Compare a crystal with what the dictionary says twice, its cell and positions; labels are free names."""
+    cell = structure["lattice"]
+    if "a" in cell:
+        lengths = np.linalg.norm(crystal.lattice, axis=1)
+        stated = np.array([cell["a"], cell["b"], cell["c"]], dtype=float)
+        if (np.abs(stated - lengths) > VOLUME * lengths).any():
+            raise contradiction(
+                label, f"lattice vectors of {_words(lengths)} Angstrom", f"{_words(stated)} as a, b and c"
+            )
+    check_volume(crystal.lattice, cell.get("volume"), "volume", label)
+    places = [site["xyz"] for site in structure["sites"] if "xyz" in site]
+    if len(places) == len(crystal):
+        stated = np.linalg.solve(crystal.lattice.T, np.array(places, dtype=float).T).T
+        check_positions(crystal.lattice, crystal.positions, stated, "xyz", label)
+
+
+def _words(numbers: NDArray[np.float64]) -> str:
+    return " ".join(f"{number:.4g}" for number in numbers.tolist())
 
 
 def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, float]]:
@@ -141,16 +161,12 @@ def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, floa
 
 def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
     """Elements and occupancies of each atom, if a reader of ASE noted them in ``info`` or as an array."""
-    try:
+    with malformed(
+        label or formula_of(atoms.numbers),
+        "its occupancies, in atoms.info or atoms.arrays, are not numbers for each atom",
+        "Correct or remove them.",
+    ):
         return _read_occupancies(atoms, label)
-    except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, CrystalError):
-            raise
-        raise CrystalError(
-            label or formula_of(atoms.numbers),
-            "its occupancies, in atoms.info or atoms.arrays, are not numbers for each atom",
-            "Correct or remove them.",
-        ) from None
 
 
 def _read_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:

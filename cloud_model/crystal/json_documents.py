@@ -10,13 +10,27 @@ import numpy as np
 
 from cloud_model.crystal.conversions import from_ase, from_pymatgen_dict
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.crystal.optimade import from_optimade
-from cloud_model.crystal.reading import Reading
+from cloud_model.crystal.reading import Reading, malformed
+from cloud_model.crystal.stated import (
+    check_count,
+    check_formula,
+    check_positions,
+    check_volume,
+    contradiction,
+)
 from cloud_model.errors import CrystalError, first_line
 from cloud_model.untrusted_json import parse_json
 
 _DEEPEST = 4  # levels of lists and documents around a crystal
 _DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "float") for bits in (32, 64)))
+_COMPOSITIONS = (
+    "composition",
+    "composition_reduced",
+    "formula_pretty",
+    "pretty_formula",
+)  # of Materials Project
 _INNER = ("structure", "structures", "entries", "data")
 
 
@@ -39,6 +53,12 @@ def crystals_of(document: Any, label: str) -> Iterator[Reading]:
     CrystalError
         If there are none.
     """
+    rows = document.get("ids") if isinstance(document, dict) and "nextid" in document else None
+    missing = [row for row in rows if str(row) not in document] if isinstance(rows, list) else []
+    if missing:
+        raise CrystalError(
+            label, f"it lists the row {missing[0]!r:.20}, but does not hold it", "Complete it."
+        )
     found = False
     for reading in _found(document, _DEEPEST):
         found = True
@@ -70,37 +90,60 @@ def _found(document: Any, depth: int) -> Iterator[Reading]:
     elif depth:
         inner = [document[key] for key in _INNER if key in document]
         for entry in inner or [entry for entry in document.values() if isinstance(entry, dict)]:
-            yield from _found(entry, depth - 1)
+            for reading in _found(entry, depth - 1):
+                yield partial(_read_and_compare, reading, document) if "structure" in document else reading
+
+
+def _read_and_compare(reading: Reading, document: dict[str, Any], label: str) -> Crystal:
+    """Read the structure of an entry, and compare it with the composition that the entry states."""
+    crystal = reading(label)
+    with malformed(label, "its composition or formula is malformed", "Correct it."):
+        for key in _COMPOSITIONS:
+            check_formula(crystal, document.get(key), key, label)
+    return crystal
 
 
 def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
     """Convert the JSON of ``ase.io.write`` or of ``Atoms.todict``."""
     from ase import Atoms
 
-    try:
+    with malformed(label, "it is not the JSON of Atoms", "Write it with ase.io.write."):
         cell = atoms["cell"]
         stated = _array(atoms["numbers"])
         numbers = stated.astype(int)
         if not np.array_equal(numbers, stated):
             raise ValueError("atomic numbers are not whole")
         check_number_of_atoms(len(numbers), label)
-        return from_ase(
+        lattice = _array(cell["array"] if isinstance(cell, dict) and "array" in cell else cell)
+        crystal = from_ase(
             Atoms(
                 numbers=numbers,
                 positions=_array(atoms["positions"]).astype(float),
-                cell=_array(cell["array"] if isinstance(cell, dict) and "array" in cell else cell).astype(
-                    float
-                ),
+                cell=lattice.astype(float),
                 pbc=_array(atoms["pbc"]).astype(bool),
             ),
             label,
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, CrystalError):
-            raise
-        raise CrystalError(
-            label, f"it is not the JSON of Atoms ({first_line(error)})", "Write it with ase.io.write."
-        ) from None
+        _compare(crystal, atoms, label)
+    return crystal
+
+
+def _compare(crystal: Crystal, atoms: dict[str, Any], label: str) -> None:
+    """Compare a crystal with what the JSON says besides its atomic numbers and positions."""
+    check_count(len(crystal), atoms.get("natoms"), "natoms", label)
+    check_formula(crystal, atoms.get("formula"), "formula", label)
+    check_volume(crystal.lattice, atoms.get("volume"), "volume", label)
+    for key in ("symbols", "chemical_symbols"):
+        stated = atoms.get(key)
+        if isinstance(stated, str):
+            check_formula(crystal, stated, key, label)
+        elif stated is not None:
+            found = [SYMBOLS[number - 1] for number in crystal.numbers.tolist()]
+            if list(stated) != found:
+                raise contradiction(label, f"the atoms {crystal.formula} by its numbers", f"others as {key}")
+    if "scaled_positions" in atoms:
+        places = _array(atoms["scaled_positions"]).astype(float).reshape(-1, 3)
+        check_positions(crystal.lattice, crystal.positions, places, "scaled_positions", label)
 
 
 def _array(value: Any) -> Any:

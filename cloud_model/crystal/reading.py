@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.errors import CrystalError
+from cloud_model.errors import CrystalError, first_line
 
 Reading = Callable[[str], Crystal]
 """Reads one crystal of a file; takes what to call it in errors."""
@@ -15,6 +16,19 @@ _LONGEST = 18  # digits of a count that are read
 _TAIL = 2**12  # bytes that hold the last two lines
 _DECIMALS = 6  # from which numbers of the same length are those of a program
 _NUMBER = re.compile(rb"-?\d*\.?(\d*)")
+_FORTRAN_EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)")
+
+
+@contextmanager
+def malformed(label: str, reason: str, remedy: str) -> Iterator[None]:
+    """Name what an input lacks or garbles, which its reader runs into; errors of ours pass."""
+    try:
+        yield
+    except CrystalError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        cause = f"{type(error).__name__}: {first_line(error)}"
+        raise CrystalError(label, f"{reason} ({cause})", remedy) from None
 
 
 def integers(lines: Iterable[str]) -> list[int]:
@@ -25,10 +39,15 @@ def integers(lines: Iterable[str]) -> list[int]:
     return [int(word[:_LONGEST]) for word in words]
 
 
+def without_fortran(line: str) -> str:
+    """A line of numbers with e for the exponents of Fortran, as in 0.5d0."""
+    return _FORTRAN_EXPONENT.sub("e", line)
+
+
 def is_position(line: str) -> bool:
-    """Whether a line begins with three numbers."""
+    """Whether a line begins with three numbers, perhaps those of Fortran."""
     try:
-        return len([float(word) for word in line.split()[:3]]) == 3
+        return len([float(without_fortran(word)) for word in line.split()[:3]]) == 3
     except ValueError:
         return False
 

@@ -23,6 +23,7 @@ from cloud_model.crystal.reading import (
     integers,
     is_position,
     malformed_position,
+    without_fortran,
     wrong_count,
 )
 from cloud_model.errors import CrystalError
@@ -39,7 +40,6 @@ _INSTRUCTIONS = frozenset({
 _PEAK = re.compile(r"Q\d+", re.IGNORECASE)
 _P1 = ("", "1", "P1", "P 1")
 _SPACE_GROUP = re.compile(r"SPGR\s*=\s*(\d+)", re.IGNORECASE)
-_FORTRAN_EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)")
 _EXPRESSION = re.compile(r"[-+*/^().\d]*\d[-+*/^().\d]*(?:[eE][-+]?\d+)?")  # coordinates of pw.x
 _CELL_OF_PDB = slice(0, 54)  # columns of CRYST1 before its space group
 _GROUP_OF_PDB = slice(55, 66)
@@ -271,7 +271,7 @@ def _read_espresso_input(lines: Sequence[str], label: str) -> Crystal:
     )
     _check_lines(rows, start, atoms, label)
     rows[start : start + atoms] = [
-        _FORTRAN_EXPONENT.sub("e", row.partition("!")[0]) for row in rows[start : start + atoms]
+        without_fortran(row.partition("!")[0]) for row in rows[start : start + atoms]
     ]
     _check_espresso(system, rows, rows[start : start + atoms], label)
     return from_ase(read_espresso_in(StringIO("\n".join(rows))), label)
@@ -326,4 +326,4 @@ def _read_aims(lines: Sequence[str], label: str) -> Crystal:
 
 
 def _floats(rows: Iterable[Sequence[str]]) -> list[list[float]]:
-    return [[float(word) for word in row] for row in rows]
+    return [[float(without_fortran(word)) for word in row] for row in rows]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import StringIO
-from itertools import islice
+from itertools import accumulate, islice
 
 from cloud_model.crystal.conversions import from_ase
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms, no_element
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.reading import Reading, check_position, integers, is_position, wrong_count
+from cloud_model.crystal.labels import is_of_another_element
+from cloud_model.crystal.reading import (
+    Reading,
+    check_position,
+    integers,
+    is_position,
+    without_fortran,
+    wrong_count,
+)
 from cloud_model.errors import CrystalError
 
 _HEADER = 7  # lines before the positions: comment, scale, three vectors, elements, counts
 _FRAME = "Direct configuration="
+_FLAG = re.compile(r"\.?(?:T|F|true|false)\.?", re.IGNORECASE)  # of selective dynamics
 
 
 def read_poscar(content: bytes, label: str) -> Iterator[Reading]:
@@ -76,12 +86,6 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
         raise CrystalError(
             label, "it is not a POSCAR: it does not count its atoms", "Check that it is complete."
         )
-    if old and not (_are_elements(lines[0]) and len(lines[0].split()) == len(counts)):
-        raise CrystalError(
-            label,
-            "it names no elements, as files of VASP 4",
-            "Insert a line with their symbols before the line of counts.",
-        )
     atoms = sum(counts)
     if atoms > len(lines):
         raise wrong_count(label, atoms, len(lines))
@@ -92,7 +96,16 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
         raise CrystalError(
             label, f"it counts {atoms} atoms and lists more", "Correct the line of its counts."
         )
-    kinds = lines[0 if old else 5].partition("!")[0].split()
+    labels = [_label_of(line) for line in lines[after - atoms : after]]
+    kinds = _kinds_of_labels(labels, counts) if old else lines[5].partition("!")[0].split()
+    if old and len(words := lines[0].split()) == len(counts) and _are_elements(lines[0]):
+        kinds = words
+    if not kinds:
+        raise CrystalError(
+            label,
+            "it names no elements, as files of VASP 4",
+            "Insert a line with their symbols before the line of counts.",
+        )
     if len(kinds) != len(counts):
         raise CrystalError(
             label,
@@ -110,11 +123,50 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
         raise CrystalError(
             label, "it does not say what its coordinates are", "Write Direct or Cartesian before them."
         )
-    elements = [lines[0].strip()] if old else []
-    return [*lines[:5], *elements, *lines[5:after]]
+    _check_labels(
+        labels, [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)], label
+    )
+    numbers = [without_fortran(line) for line in (*lines[1:5], *lines[after - atoms : after])]
+    return [lines[0], *numbers[:4], " ".join(kinds), *lines[row : after - atoms], *numbers[4:]]
+
+
+def _label_of(line: str) -> str:
+    """Label after a position and perhaps its flags, as pymatgen writes it; nothing if other words follow."""
+    words = line.split()[3:]
+    if len(words) > 2 and all(map(_FLAG.fullmatch, words[:3])):
+        words = words[3:]
+    words = " ".join(words).lstrip("!# ").split()
+    return words[0] if words and all(word.isdecimal() for word in words[1:]) else ""
+
+
+def _kinds_of_labels(labels: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """Element of each count, if all its labels are that."""
+    ends = list(accumulate(counts))
+    kinds = [set(labels[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+    return (
+        [kind.pop() for kind in kinds]
+        if all(len(k) == 1 and k <= ATOMIC_NUMBERS.keys() for k in kinds)
+        else []
+    )
+
+
+def _check_labels(labels: Sequence[str], kinds: Sequence[str], label: str) -> None:
+    """Compare the labels after the positions with the elements that are counted."""
+    for i, (found, kind) in enumerate(zip(labels, kinds, strict=True), 1):
+        if found and is_of_another_element(found, ATOMIC_NUMBERS[_symbol(kind)]):
+            raise CrystalError(
+                label,
+                f"its atom {i} is {_symbol(kind)} by the line of elements, and {found[:20]} by its own line",
+                "Correct the one or the other.",
+            )
+
+
+def _symbol(word: str) -> str:
+    """Symbol before the kind of a pseudopotential: Na of Na_pv/6a2f546d."""
+    return word.partition("/")[0].partition("_")[0]
 
 
 def _are_elements(line: str) -> bool:
-    """Whether all words are symbols, perhaps followed by the kind of a pseudopotential: Na_pv/6a2f546d."""
-    words = [word.partition("/")[0].partition("_")[0] for word in line.split()]
+    """Whether all words are symbols, perhaps followed by the kind of a pseudopotential."""
+    words = [_symbol(word) for word in line.split()]
     return bool(words) and all(word in ATOMIC_NUMBERS for word in words)

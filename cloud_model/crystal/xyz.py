@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import BytesIO, StringIO, TextIOWrapper
@@ -10,10 +11,14 @@ from itertools import islice
 
 from cloud_model.crystal.conversions import from_ase
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
+from cloud_model.crystal.elements import ATOMIC_NUMBERS
 from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
 from cloud_model.errors import CrystalError
 
 _COLUMNS = re.compile(r":[SRIL]:(\d{1,18})", re.IGNORECASE)
+_KEYS = re.compile(r"(?<![\w-])(Lattice|Properties)\s*=", re.IGNORECASE)
+_PROPERTIES = re.compile(r"(?<![\w-])Properties\s*=\s*\"?([\w:]+)", re.IGNORECASE)
+_ELEMENTS = (("species", "symbols"), ("Z", "numbers"))  # columns of symbols and of atomic numbers
 _LONGEST_COMMENT = 2**16
 
 
@@ -65,4 +70,31 @@ def _read_frame(lines: Sequence[str], label: str) -> Crystal:
         raise CrystalError(
             label, f"its comment is longer than {_LONGEST_COMMENT // 2**10} KiB", "Shorten its second line."
         )
+    for key, stated in Counter(found.lower() for found in _KEYS.findall(lines[1])).items():
+        if stated > 1:
+            raise CrystalError(label, f"it states its {key} {stated} times", "Keep the right one.")
+    _check_elements(lines, label)
     return from_ase(next(read(StringIO("".join(lines)), slice(None))), label)
+
+
+def _check_elements(lines: Sequence[str], label: str) -> None:
+    """Compare the columns that tell the elements of the atoms, and those of positions, if there are several."""
+    match = _PROPERTIES.search(lines[1])
+    parts = match[1].split(":") if match else []
+    columns: dict[str, int] = {}
+    column = 0
+    for name, width in zip(parts[::3], parts[2::3], strict=False):
+        columns[name] = column
+        column += int(width)
+    if len(columns.keys() & {"pos", "positions"}) > 1:
+        raise CrystalError(label, "it states its positions twice", "Keep the right ones.")
+    symbols, numbers = ([columns[name] for name in names if name in columns] for names in _ELEMENTS)
+    if len(symbols) + len(numbers) < 2:
+        return
+    for row in (line.split() for line in lines[2:]):
+        told = {ATOMIC_NUMBERS.get(row[i].capitalize()) for i in symbols} | {int(row[i]) for i in numbers}
+        if len(told) > 1:
+            words = " and ".join(row[i][:20] for i in (*symbols, *numbers))
+            raise CrystalError(
+                label, f"an atom is {words} by its columns of elements", "Correct the one or the other."
+            )

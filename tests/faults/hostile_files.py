@@ -115,6 +115,48 @@ def optimade(species: dict[str, object] | None = None, **attributes: object) -> 
     return json.dumps(structure | attributes).encode()
 
 
+def labelled(
+    first: str, second: str, elements: str = "Na Cl\n", comment: str = "salt", flags: str = ""
+) -> bytes:
+    """A POSCAR of two atoms with labels after their positions."""
+    mode = "Selective dynamics\n" * bool(flags)
+    return (
+        f"{comment}\n1\n4 0 0\n0 4 0\n0 0 4\n{elements}1 1\n{mode}Direct\n"
+        f"0 0 0 {flags} {first}\n.5 .5 .5 {flags} {second}\n"
+    ).encode()
+
+
+def caesium_chloride(**changes: object) -> bytes:
+    """An OPTIMADE structure of two atoms."""
+    species = [{"name": name, "chemical_symbols": [name], "concentration": [1.0]} for name in ("Cs", "Cl")]
+    sites = [[0, 0, 0], [2.05, 2.05, 2.05]]
+    cell = [[4.1, 0, 0], [0, 4.1, 0], [0, 0, 4.1]]
+    structure = {
+        "lattice_vectors": cell,
+        "cartesian_site_positions": sites,
+        "species": species,
+        "species_at_sites": ["Cs", "Cl"],
+    }
+    return json.dumps(structure | changes).encode()
+
+
+def ase_json(**changes: object) -> bytes:
+    """A crystal of two atoms as ASE writes it."""
+    cell = [[4.1, 0, 0], [0, 4.1, 0], [0, 0, 4.1]]
+    positions = [[0, 0, 0], [2.05, 2.05, 2.05]]
+    return json.dumps(
+        {"numbers": [55, 17], "positions": positions, "cell": cell, "pbc": [True] * 3, **changes}
+    ).encode()
+
+
+def changed_structure(**changes: object) -> bytes:
+    """A pymatgen Structure, of whose last site or lattice an entry is changed."""
+    content = json.loads(structure())
+    for key, value in changes.items():
+        (content["sites"][-1] if key == "xyz" else content["lattice"])[key] = value
+    return json.dumps(content).encode()
+
+
 def xml_bomb() -> bytes:
     """A billion laughs."""
     entities = "".join(f"<!ENTITY l{i} '{f'&l{i - 1};' * 10}'>" for i in range(1, 11))
@@ -333,6 +375,37 @@ FILES = [
     file("implicit.json", optimade(structure_features=["implicit_atoms"]), "OPTIMADE structure without some atoms", CrystalError,
          "leaves out atoms"),
     file("layer.json", optimade(dimension_types=[1, 1, 0]), "OPTIMADE layer", CrystalError, "not periodic in three"),
+    # what a file states twice
+    file("labels.vasp", labelled("Cl", "Na"), "POSCAR with labels of other elements", CrystalError,
+         "atom 1 is Na by the line of elements, and Cl by its own line"),
+    file("flags.vasp", labelled("Na", "Br1", flags="T T F"), "POSCAR with flags and labels of other elements", CrystalError,
+         "atom 2 is Cl by the line of elements, and Br1 by its own line"),
+    file("comment.vasp", labelled("K", "Cl", elements="", comment="Na Cl"), "POSCAR of VASP 4 with labels of other elements",
+         CrystalError, "atom 1 is Na by the line of elements, and K by its own line"),
+    file("numbers.xyz", frame(columns="pos:R:3:Z:I:1").replace(b"Cu 0 0 0", b"Cu 0 0 0 28"), "XYZ file with another atomic number",
+         CrystalError, "an atom is Cu and 28 by its columns"),
+    file("cells.xyz", frame().replace(b" Prop", b' Lattice="4 0 0 0 4 0 0 0 4" Prop'), "XYZ file with two cells", CrystalError,
+         "states its lattice 2 times"),
+    file("positions.xyz", frame(columns="pos:R:3:positions:R:3").replace(b"Cu 0 0 0", b"Cu 0 0 0 1 1 1"),
+         "XYZ file with two columns of positions", CrystalError, "states its positions twice"),
+    file("xyz.json", changed_structure(xyz=[1, 2, 3]), "JSON of pymatgen with other Cartesian coordinates", CrystalError,
+         "atom 8 at one place, but it states one .* Angstrom away as xyz"),
+    file("lengths.json", changed_structure(a=6.0), "JSON of pymatgen with another length", CrystalError, "5.64 5.64 5.64 .* states 6 5.64 5.64"),
+    file("volume.json", changed_structure(volume=90.0), "JSON of pymatgen with another volume", CrystalError, "but it states 90 as volume"),
+    file("entry.json", b'{"formula_pretty": "NaBr", "structure": ' + structure() + b"}", "JSON entry of another formula", CrystalError,
+         "states NaBr as formula_pretty"),
+    file("rows.json", b'{"ids": [1, 2], "nextid": 3, "1": ' + ase_json() + b"}", "JSON of ASE that lacks a row", CrystalError,
+         "lists the row 2, but does not hold it"),
+    *(file(f"ase_{key}.json", ase_json(**{key: value}), f"JSON of ASE with other {key}", CrystalError, f"as {key}")
+      for key, value in [("symbols", ["Cs", "Br"]), ("natoms", 3), ("formula", "CsBr"), ("volume", 80),
+                         ("scaled_positions", [[0, 0, 0], [0.5, 0.5, 0]])]),
+    *(file(f"optimade_{key}.json", caesium_chloride(**{key: value}), f"OPTIMADE structure with other {key}", CrystalError, f"as {key}")
+      for key, value in [("nsites", 4), ("nelements", 3), ("elements", ["Br", "Cs"]), ("chemical_formula_reduced", "ClCs2"),
+                         ("fractional_site_positions", [[0, 0, 0], [0.5, 0.5, 0]])]),
+    file("ratios.json", caesium_chloride(elements=["Cl", "Cs"], elements_ratios=[0.25, 0.75]), "OPTIMADE structure with other ratios",
+         CrystalError, "as elements_ratios"),
+    file("span.json", caesium_chloride(site_coordinate_span="asymmetric_unit"), "OPTIMADE structure without its symmetry images",
+         CrystalError, "other sites than those of a cell"),
     # more than there is
     file("billion.vasp", poscar("1000000000 4"), "POSCAR of 10^9 atoms", CrystalError, "counts 1000000004 atoms"),
     file("fewer.vasp", poscar("3 4"), "POSCAR that counts too few atoms", CrystalError, "lists more"),
