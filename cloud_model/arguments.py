@@ -6,15 +6,28 @@ import os
 from math import inf, isfinite, nan
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cloud_model.errors import ArgumentError, shortly
+
+Settings = TypeVar("Settings")
 
 
 def check_type(name: str, value: object, kind: type, remedy: str) -> None:
     """Raise an `ArgumentError` unless an argument is of a type."""
     if not isinstance(value, kind):
         raise ArgumentError(f"{name} {shortly(value)}", f"is not a {kind.__name__}", remedy)
+
+
+def checked_settings(settings: object, kind: type[Settings]) -> Settings:
+    """Settings, those by default for None, or an `ArgumentError`."""
+    if settings is None:
+        return kind()
+    if not isinstance(settings, kind):
+        raise ArgumentError(
+            f"settings {shortly(settings)}", f"are not {kind.__name__}", "Give them, or None."
+        )
+    return settings
 
 
 def check_column(name: str, value: object) -> None:

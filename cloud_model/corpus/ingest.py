@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from cloud_model.arguments import check_column, check_type, checked_path
+from cloud_model.arguments import check_column, check_type, checked_path, checked_settings
 from cloud_model.atomic import locked, write_atomically
 from cloud_model.corpus.sources import Record, records
 from cloud_model.errors import (
@@ -125,8 +125,7 @@ def ingest(
     names = _names(sources)
     output = checked_path("output", output)
     check_type("tokenizer", tokenizer, Tokenizer, "Give that of a checkpoint.")
-    settings = IngestSettings() if settings is None else settings
-    check_type("settings", settings, IngestSettings, "Give them, or None.")
+    settings = checked_settings(settings, IngestSettings)
     with locked(output, "cloud ingest"):
         try:
             return _ingest(names, output, tokenizer, settings)

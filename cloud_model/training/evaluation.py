@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.arguments import check_column, check_type, checked_integer, checked_path
+from cloud_model.arguments import check_column, check_type, checked_integer, checked_path, checked_settings
 from cloud_model.atomic import write_together
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.checkpoints.registry import BASE
@@ -32,7 +32,6 @@ from cloud_model.training.finetuning.table import (
     Columns,
     LabelledCrystals,
     check_table,
-    checked_settings,
 )
 from cloud_model.training.metrics import LEGEND, score_table, scores
 from cloud_model.training.state import remove_states
@@ -254,7 +253,7 @@ def cross_validate(
     directory, folder = checked_path("directory", directory), checked_path("folder", folder)
     check_choice("protocol", protocol, get_args(Protocol))
     folds = checked_integer("folds", folds, 2)
-    settings = checked_settings(settings)
+    settings = checked_settings(settings, EnsembleSettings)
     base = CloudModel.from_pretrained(BASE if model is None and protocol == "matbench" else model).checkpoint
     if protocol == "matbench" and base.config.properties:
         raise ArgumentError(

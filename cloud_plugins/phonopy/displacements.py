@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cloud_model.arguments import checked_number
+from cloud_model.arguments import checked_number, checked_path
 from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.files import to_crystal
 from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import ArgumentError, PhononError
 from cloud_model.scope import DEFAULT_SYMPREC
+from cloud_plugins.phonopy.calculators import checked_calculator
 from cloud_plugins.phonopy.cells import primitive_matrix, to_phonopy
 from cloud_plugins.phonopy.spectrum import Array
 
@@ -31,6 +33,36 @@ MAX_ATOMS = 5_000
 _DISPLACEMENT = 0.01  # Angstrom
 _RELAXED_FORCE = 0.001  # eV/Angstrom
 _RELAXATION_STEPS = 500
+
+
+class Calculation(NamedTuple):
+    """Phonons to be calculated: of which crystal, by what, and two options of `calculate_phonons`."""
+
+    crystal: Crystal
+    calculator: Calculator
+    supercell_length: float
+    cache: Path | None
+
+    @classmethod
+    def of(cls, reference: Any, calculator: Any, supercell_length: Any, cache: Any) -> Calculation | None:
+        """Check what a user gives; None if there is no calculator, and none is attached to the reference.
+
+        Raises
+        ------
+        CrystalError
+            The reference is not a crystal.
+        ArgumentError
+            Another argument is out of its range, or the supercell has more than ``MAX_ATOMS`` atoms.
+        """
+        if calculator is None:
+            calculator = getattr(reference, "calc", None)
+        if calculator is None:
+            return None
+        crystal = to_crystal(reference)
+        length = checked_number("supercell_length", supercell_length, 0, "Give it in Angstrom.", above=True)
+        _repeats(_conventional_cell(_standardise(crystal)), length, crystal.name)
+        cache = None if cache is None else checked_path("cache", cache)
+        return cls(crystal, checked_calculator(calculator), length, cache)
 
 
 def calculate_phonons(
@@ -108,13 +140,6 @@ def calculate_phonons(
     if born is not None:
         phonon.nac_params = _nac_params(born, standard, phonon)
     return phonon, residual
-
-
-def checked_supercell_length(crystal: Crystal, value: Any) -> float:
-    """Length in Angstrom that gives a supercell of at most ``MAX_ATOMS`` atoms, or an `ArgumentError`."""
-    length = checked_number("supercell_length", value, 0, "Give it in Angstrom.", above=True)
-    _repeats(_conventional_cell(_standardise(crystal)), length, crystal.name)
-    return length
 
 
 def static_energy(

@@ -14,15 +14,13 @@ import numpy as np
 
 from cloud_model.arguments import checked_number, checked_path
 from cloud_model.crystal.crystal import Crystal
-from cloud_model.crystal.files import to_crystal
 from cloud_model.display.html import render
 from cloud_model.display.plots import CLOUD_COLOUR, HARMONIC_COLOUR, style, svg
 from cloud_model.errors import ArgumentError, PhononError, shortly
 from cloud_model.physics.conditions import checked_pressure
 from cloud_model.physics.thermodynamics import Thermodynamics
-from cloud_plugins.phonopy.calculators import checked_calculator
 from cloud_plugins.phonopy.cells import crystal_to_predict, described_crystal, formula, unit_cell
-from cloud_plugins.phonopy.displacements import calculate_phonons, checked_supercell_length, static_energy
+from cloud_plugins.phonopy.displacements import Calculation, calculate_phonons, static_energy
 from cloud_plugins.phonopy.references import Reference, check_tags, from_phonopy, load_phonopy, phonopy_file
 from cloud_plugins.phonopy.spectrum import Array
 
@@ -260,18 +258,13 @@ def validate_quasi_harmonic(
     pressure = checked_pressure(pressure)
     loaded = CloudModel.from_pretrained(model)
     described = None if crystal is None else described_crystal(crystal)
-    if calculator is None:
-        calculator = getattr(reference, "calc", None)
-    if calculator is not None:
-        cell = to_crystal(reference)
-        settings: dict[str, Any] = {
-            "supercell_length": checked_supercell_length(cell, supercell_length),
-            "cache": None if cache is None else checked_path("cache", cache),
-        }
-        calculator, strains = checked_calculator(calculator), _checked_strains(strains)
+    calculation = Calculation.of(reference, calculator, supercell_length, cache)
+    if calculation is not None:
+        strains = _checked_strains(strains)
         # what CLOUD cannot predict is refused before phonons, which take long
+        cell = calculation.crystal
         loaded.thermodynamics(crystal_to_predict(described, cell, cell.name), max_temperature, pressure)
-        found = _from_calculator(cell, calculator, strains, max_temperature, pressure, **settings)
+        found = _from_calculation(calculation, strains, max_temperature, pressure)
     elif isinstance(reference, str | os.PathLike):
         found = _from_folder(checked_path("reference", reference), max_temperature, pressure)
     else:
@@ -392,14 +385,10 @@ def _tables(references: Sequence[Reference], grid: Array) -> tuple[Array, Array,
     )
 
 
-def _from_calculator(
-    crystal: Crystal,
-    calculator: Calculator,
-    strains: Sequence[float],
-    max_temperature: float,
-    pressure: float,
-    **settings: Any,
+def _from_calculation(
+    calculation: Calculation, strains: Sequence[float], max_temperature: float, pressure: float
 ) -> QuasiHarmonicReference:
+    crystal, calculator, supercell_length, cache = calculation
     grid = _grid(max_temperature)
     relaxed, _ = static_energy(crystal, calculator, relax="cell")
     phonons, volumes, energies = [], [], []
@@ -408,7 +397,7 @@ def _from_calculator(
             (1 + strain) ** (1 / 3) * relaxed.lattice, relaxed.positions, relaxed.numbers, crystal.label
         )
         at_rest, energy = static_energy(scaled, calculator, relax="positions")
-        phonon, _ = calculate_phonons(at_rest, calculator, **settings)
+        phonon, _ = calculate_phonons(at_rest, calculator, supercell_length=supercell_length, cache=cache)
         phonons.append(from_phonopy(phonon, f"{crystal.name} at a strain of {strain:g}", grid))
         volumes.append(abs(float(np.linalg.det(at_rest.lattice))) / len(at_rest))
         energies.append(energy / len(at_rest))

@@ -19,13 +19,11 @@ from cloud_model.crystal.files import read_bytes, to_crystal
 from cloud_model.crystal.reading import ends_inside_number
 from cloud_model.errors import ArgumentError, CrystalError, PhononError
 from cloud_plugins.phonopy import brillouin
-from cloud_plugins.phonopy.calculators import checked_calculator
 from cloud_plugins.phonopy.cells import unit_cell
-from cloud_plugins.phonopy.displacements import calculate_phonons
+from cloud_plugins.phonopy.displacements import BornCharges, Calculation, calculate_phonons
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 
 if TYPE_CHECKING:
-    from ase.calculators.calculator import Calculator
     from phonopy import Phonopy
 
 PHONOPY_FILES = tuple(
@@ -110,12 +108,14 @@ def from_phonopy(phonon: Phonopy, source: str, temperatures: ArrayLike) -> Refer
     return Reference(source, mesh.spectrum, unit_cell(phonon), mesh, tuple(remarks))
 
 
-def from_calculator(
-    crystal: Crystal, calculator: Calculator | str, temperatures: ArrayLike, **options: Any
+def from_calculation(
+    calculation: Calculation, temperatures: ArrayLike, relax: bool = False, born: BornCharges | None = None
 ) -> Reference:
-    """Phonons of a crystal from a calculator; `options` are those of `calculate_phonons`."""
-    calculator = checked_calculator(calculator)
-    phonon, residual = calculate_phonons(crystal, calculator, **options)
+    """Phonons of a crystal from a calculator; `relax` and `born` are those of `calculate_phonons`."""
+    crystal, calculator, supercell_length, cache = calculation
+    phonon, residual = calculate_phonons(
+        crystal, calculator, supercell_length=supercell_length, relax=relax, born=born, cache=cache
+    )
     reference = from_phonopy(phonon, f"{crystal.name} by {type(calculator).__name__}", temperatures)
     remarks = reference.warnings
     if residual > _RESIDUAL_FORCE:

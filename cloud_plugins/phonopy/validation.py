@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cloud_model.arguments import checked_path
-from cloud_model.crystal.files import to_crystal
 from cloud_model.errors import PhononError
 from cloud_model.physics.conditions import checked_temperatures
-from cloud_plugins.phonopy.calculators import checked_calculator
 from cloud_plugins.phonopy.cells import crystal_to_predict, described_crystal
 from cloud_plugins.phonopy.comparison import HeatCapacityValidation
-from cloud_plugins.phonopy.displacements import BornCharges, checked_supercell_length
-from cloud_plugins.phonopy.references import Reference, from_calculator, read_reference
+from cloud_plugins.phonopy.displacements import BornCharges, Calculation
+from cloud_plugins.phonopy.references import Reference, from_calculation, read_reference
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -83,22 +80,14 @@ def validate_heat_capacity(
     temperatures = checked_temperatures(temperatures)
     loaded: Any = model if hasattr(model, "thermodynamics") else _load(model)
     described = None if crystal is None else described_crystal(crystal)
-    if calculator is None:
-        calculator = getattr(reference, "calc", None)
-    if calculator is None:
+    calculation = Calculation.of(reference, calculator, supercell_length, cache)
+    if calculation is None:
         phonons = read_reference(reference, temperatures)
     else:
-        cell = to_crystal(reference)
-        settings: dict[str, Any] = {
-            "supercell_length": checked_supercell_length(cell, supercell_length),
-            "relax": relax,
-            "born": born,
-            "cache": None if cache is None else checked_path("cache", cache),
-        }
-        calculator = checked_calculator(calculator)
         # what CLOUD cannot predict is refused before phonons, which take long
+        cell = calculation.crystal
         loaded.thermodynamics(crystal_to_predict(described, cell, cell.name), temperatures)
-        phonons = from_calculator(cell, calculator, temperatures, **settings)
+        phonons = from_calculation(calculation, temperatures, relax, born)
     if not (phonons.spectrum.stable or allow_unstable):
         raise _unstable(phonons)
 

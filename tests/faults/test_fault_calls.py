@@ -182,8 +182,8 @@ WORK = {
     "evaluate": (evaluation, "_predicted"),
     "cross_validate": (evaluation, "finetune_ensemble"),
     "ingest": (ingesting, "scopes"),
-    "validate_heat_capacity": (validation, "from_calculator"),
-    "validate_quasi_harmonic": (quasi_harmonic, "_from_calculator"),
+    "validate_heat_capacity": (validation, "from_calculation"),
+    "validate_quasi_harmonic": (quasi_harmonic, "_from_calculation"),
 }
 """Where the work of long functions begins."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from cloud_model.arguments import check_column, check_type, checked_path
+from cloud_model.arguments import check_column, check_type, checked_path, checked_settings
 from cloud_model.atomic import output_error, write_atomically
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.errors import ArgumentError, CloudError, DataError, check_choice, shortly, warn_user
@@ -221,7 +221,7 @@ def finetune_table(
     check_table(table)
     check_type("columns", columns, Columns, "Give Columns(structure=..., units={...}).")
     output, folder = checked_path("output", output), checked_path("folder", folder)
-    settings = checked_settings(settings)
+    settings = checked_settings(settings, EnsembleSettings)
     base = CloudModel.from_pretrained(model).checkpoint
     crystals = LabelledCrystals.read(table, folder, columns, base)
     training, folds, test = _split(table, columns, crystals, settings)
@@ -289,17 +289,6 @@ def check_table(table: object) -> None:
     import pandas as pd
 
     check_type("table", table, pd.DataFrame, "Read it with pandas.")
-
-
-def checked_settings(settings: object) -> EnsembleSettings:
-    """Settings, those by default for None, or an `ArgumentError`."""
-    if settings is None:
-        return EnsembleSettings()
-    if not isinstance(settings, EnsembleSettings):
-        raise ArgumentError(
-            f"settings {shortly(settings)}", "are not EnsembleSettings", "Give them, or None."
-        )
-    return settings
 
 
 def _labels(table: pd.DataFrame, columns: Columns) -> Labels[Array]:
