@@ -103,7 +103,7 @@ class Columns:
             if name not in self.units:
                 raise ArgumentError(f"transform of {name!r}", "has no unit", "Give each property a unit.")
         if not self.units and self.heat_capacities is None:
-            raise ArgumentError("columns", "name no labels", "Give units, or heat_capacities.")
+            raise ArgumentError("columns", "hold no labels", "Give units, or heat_capacities.")
 
 
 @dataclass(frozen=True)
