@@ -336,6 +336,7 @@ def measure(
             own["auc"] = float(roc_auc_score(label[known], value[known]))
         if model.checkpoint.config.targets[name].transform == "log10":
             own["mae_log10"] = scores(np.log10(label), np.log10(value))["mae"]
+            own["median_relative_error"] = float(np.nanmedian(np.abs(value / label - 1)))
         yield {"property": name, **seen, **own, **baselines[name]}
         if name == "band_gap":
             near = of_mp20(rows, energies)

@@ -41,6 +41,7 @@ model. How far predictions are from measured values is in `benchmarks/results/ex
 of each half of these crystals when the other half calibrates them. The published label of the heat capacity counts
 imaginary modes as zero where these networks, trained on stable crystals, predict that of a stable one.
 `dynamic_stability`: the area under its ROC curve is {stability_auc:.2f} on {stability_count} crystals.
+`volume_per_atom`: half of the volumes are within {volume_median:.1%} of their labels.
 
 ## Formation energies over the whole range of stability
 
@@ -141,6 +142,7 @@ def model_card(
         heights=height_table(heights),
         stability_auc=results.auc["dynamic_stability"],
         stability_count=results["count"]["dynamic_stability"],
+        volume_median=results.median_relative_error["volume_per_atom"],
         **near,
         **provenance,
     )
