@@ -31,7 +31,7 @@ from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.crystal import MAX_LENGTH as LONGEST
 from cloud_model.crystal.crystal import Crystal, is_oblique
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
-from cloud_model.crystal.labels import elements_of_label
+from cloud_model.crystal.labels import elements_of_label, label_against
 from cloud_model.crystal.occupancies import (
     TOLERANCE,
     DisorderedSites,
@@ -39,6 +39,7 @@ from cloud_model.crystal.occupancies import (
     shared_sites,
     sole_elements,
 )
+from cloud_model.crystal.stated import is_volume
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
@@ -63,8 +64,8 @@ GROUP = 0.02
 MAX_ALTERNATIVES = 64
 """Most combinations of disorder groups."""
 
-VOLUME = 0.05
-"""How much the stated volume may differ from that of the cell, as a share of it."""
+DENSITY = 0.05
+"""How much a stated density or formula weight may differ from that of the atoms, as a share of it."""
 
 _LENGTHS = ("_cell_length_a", "_cell_length_b", "_cell_length_c")
 _ANGLES = ("_cell_angle_alpha", "_cell_angle_beta", "_cell_angle_gamma")
@@ -78,6 +79,17 @@ _ORDERS = (
 )  # SHELXL meant the order once
 _WYCKOFF = ("_atom_site_wyckoff_symbol", "_atom_site_wyckoff_label")
 _SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
+_SYSTEMS_OF_GROUPS = (
+    (2, ("triclinic", "anorthic")),
+    (15, ("monoclinic",)),
+    (74, ("orthorhombic",)),
+    (142, ("tetragonal",)),
+    (167, ("trigonal", "rhombohedral", "hexagonal")),
+    (194, ("hexagonal",)),
+    (230, ("cubic", "isometric")),
+)  # last number of each
+_DENSITY, _WEIGHT = "_exptl_crystal_density_diffrn", "_chemical_formula_weight"
+_GRAMS = 1.66053907  # per cubic centimetre, of one u per cubic Angstrom
 _DIGITS = 9  # of a multiplicity that are read
 _CORRECT = "Check that it is complete, and correct its sites, symmetry, formula or Z."
 _ELEMENT = re.compile(r"\d*([A-Za-z]+)[-+.\d]*", re.ASCII)
@@ -211,6 +223,13 @@ def _named_in_errors(label: str) -> Iterator[None]:
 
 def _without_dummies(block: Block) -> Block:
     """Leave out sites that are not atoms, such as centroids."""
+    labels = set(block.get("_atom_site_label", ()))
+    for word in block.get("_atom_site_aniso_label", ()) if labels else ():
+        if word not in labels and word not in UNKNOWN:
+            raise MalformedCifError(
+                f"it has displacement parameters of {word[:40]}, which is not among its sites",
+                "Add the site, or delete the parameters of it.",
+            )
     flags = block.get("_atom_site_calc_flag", [])
     atoms = [flag.lower() != "dum" for flag in flags]
     if all(atoms):
@@ -236,7 +255,7 @@ def _lattice(block: Block) -> NDArray[np.float64]:
     z = sqrt(max(0.0, 1 - x * x - y * y))  # no volume if the angles make no cell
     volume = a * b * sin(gamma) * c * z
     for stated in numbers(block, "_cell_volume", volume):
-        if volume and abs(stated - volume) > VOLUME * volume:
+        if volume and not is_volume(stated, volume):
             raise MalformedCifError(
                 f"its cell has a volume of {volume:.4g} cubic Angstrom, but it states {stated:.4g}",
                 "Correct its lengths and angles, or its volume.",
@@ -358,7 +377,10 @@ def _elements(block: Block) -> list[int]:
     labels = block.get("_atom_site_label", [])
     types = block.get("_atom_site_type_symbol", ["?"] * len(labels))
     if "?" not in types and "." not in types:
-        return [_element(word) for word in types]
+        elements = [_element(word) for word in types]
+        if not _stated_formula(block):  # which decides
+            _check_labels(labels, elements)
+        return elements
     if len(labels) != len(types):
         raise MalformedCifError("its atom sites lack elements")
     present = frozenset(_stated_formula(block)) or _listed_types(block)
@@ -366,6 +388,15 @@ def _elements(block: Block) -> list[int]:
         _element_of_label(label, present) if kind in UNKNOWN else _element(kind)
         for kind, label in zip(types, labels, strict=True)
     ]
+
+
+def _check_labels(labels: Sequence[str], elements: Sequence[int]) -> None:
+    for label, number in zip(labels, elements, strict=False):
+        if label_against(label, number):
+            raise MalformedCifError(
+                f"its site {label[:40]} is {SYMBOLS[number - 1]} by its type symbol",
+                "Correct the one or the other, or state the formula and Z.",
+            )
 
 
 def _listed_types(block: Block) -> frozenset[int]:
@@ -416,19 +447,36 @@ def _without_symmetry(block: Block, sites: Sites, lattice: NDArray[np.float64], 
         atoms = _expand_and_check(block, sites, lattice, IDENTITY)
     except MalformedCifError as error:
         raise MalformedCifError(f"it states no symmetry, and {error}", LIST_OPERATIONS) from None
-    system = next(iter(first_words(block, _SYSTEMS)), "triclinic")
-    if system.lower() not in {"triclinic", "anorthic"}:
-        raise MalformedCifError(f"it states no symmetry, but that its cell is {system[:40]}", LIST_OPERATIONS)
+    system = _other_system(block, 1)
+    if system:
+        raise MalformedCifError(f"it states no symmetry, but that its cell is {system}", LIST_OPERATIONS)
     warn_user(
         f"{label}: it states no symmetry; its {len(atoms.sites)} sites are taken for all atoms of the cell, as in P 1."
     )
     return atoms
 
 
+def _other_system(block: Block, number: int) -> str:
+    """Crystal system that the file states, if it is not that of a space group."""
+    allowed = next(names for last, names in _SYSTEMS_OF_GROUPS if number <= last)
+    return next((word[:40] for word in first_words(block, _SYSTEMS) if word.lower() not in allowed), "")
+
+
+def _check_system(block: Block, number: int) -> None:
+    """Compare the crystal system with the space group, unless formula and Z, which the atoms have, decide."""
+    system = _other_system(block, number)
+    if system and not (_stated_formula(block) and _stated_units(block)):
+        raise MalformedCifError(
+            f"it states that it is {system}, and space group {number}, which is not",
+            "Correct the one or the other.",
+        )
+
+
 def _decide(
     block: Block, sites: Sites, lattice: NDArray[np.float64], candidates: Sequence[Candidate]
 ) -> Expansion:
     """Expand the sites by the symmetry that they fit."""
+    _check_system(block, candidates[0].operations.number)
     if len(candidates) == 1:
         return _expand_and_check(block, sites, lattice, candidates[0].operations)
     found: list[tuple[str, Expansion]] = []
@@ -467,6 +515,8 @@ def _expand_and_check(
         for number, amount in shares:
             counts[number] = counts.get(number, 0.0) + count * amount
     _check_formula(block, counts)
+    _check_numbers_of_types(block, counts)
+    _check_masses(block, counts, lattice)
     return atoms
 
 
@@ -578,7 +628,7 @@ def _check_formula(block: Block, counts: dict[int, float]) -> None:
     """Compare the atoms with the stated formula and Z, which show what a file leaves out."""
     amounts = _stated_formula(block)
     units = _stated_units(block)
-    atoms = "".join(f"{SYMBOLS[number - 1]}{round(counts[number], 1):g}" for number in sorted(counts))
+    atoms = _formula(counts)
     if not amounts:
         if units and any(abs(count / units - round(count / units)) > 0.1 for count in counts.values()):
             raise MalformedCifError(
@@ -602,6 +652,61 @@ def _check_formula(block: Block, counts: dict[int, float]) -> None:
             return
     times = f"{units} times, its Z, " if units else ""
     raise MalformedCifError(f"its atoms are {atoms} but its formula is {times}{formula[:80]}", _CORRECT)
+
+
+def _check_numbers_of_types(block: Block, counts: dict[int, float]) -> None:
+    """Compare the atoms with the numbers that the list of atom types states."""
+    words, symbols = (block.get(tag, []) for tag in ("_atom_type_number_in_cell", "_atom_type_symbol"))
+    if not words or len(words) != len(symbols) or not all(word.isdecimal() for word in words):
+        return
+    stated: dict[int, float] = {}
+    for word, symbol in zip(words, symbols, strict=True):
+        number = _element(symbol)
+        stated[number] = stated.get(number, 0.0) + int(word[:_DIGITS])
+    if any(abs(counts.get(n, 0) - stated.get(n, 0)) > 0.5 for n in counts.keys() | stated.keys()):
+        raise MalformedCifError(
+            f"its atoms are {_formula(counts)}, but it states {_formula(stated)} (_atom_type_number_in_cell)",
+            _CORRECT,
+        )
+
+
+def _formula(counts: dict[int, float]) -> str:
+    return "".join(f"{SYMBOLS[number - 1]}{round(counts[number], 1):g}" for number in sorted(counts))
+
+
+def _check_masses(block: Block, counts: dict[int, float], lattice: NDArray[np.float64]) -> None:
+    """Compare the mass of the atoms with the stated density and formula weight; hydrogen may be deuterium."""
+    density, weight = (_positive(block, tag) for tag in (_DENSITY, _WEIGHT))
+    if not density and not weight:
+        return
+
+    from ase.data import atomic_masses
+
+    mass = sum(atomic_masses[number] * count for number, count in counts.items())
+    heaviest = mass + counts.get(1, 0.0)
+    volume = abs(volume_and_normals(lattice.tolist())[0])
+    stated = density * volume / _GRAMS
+    if density and not (1 - DENSITY) * mass <= stated <= (1 + DENSITY) * heaviest:
+        raise MalformedCifError(
+            f"its atoms have a density of {mass * _GRAMS / volume:.4g} g/cm3, but it states {density:.4g}",
+            _CORRECT,
+        )
+    units = _stated_units(block)
+    multiples = [1, units] if units else range(1, 1 + round(1.1 * heaviest / weight)) if weight else []
+    if weight and not any((1 - DENSITY) * mass <= n * weight <= (1 + DENSITY) * heaviest for n in multiples):
+        times = f"{units} times, its Z," if units else "a multiple of"
+        raise MalformedCifError(
+            f"its atoms weigh {mass:.5g} u, which is not {times} the weight of its formula, {weight:.5g}",
+            _CORRECT,
+        )
+
+
+def _positive(block: Block, tag: str) -> float:
+    """First value of a tag if it is a positive number, else 0."""
+    try:
+        return max(0.0, *numbers({tag: first_words(block, [tag])}, tag), 0.0)
+    except MalformedCifError:
+        return 0.0
 
 
 def _stated_units(block: Block) -> int | None:

@@ -13,18 +13,12 @@ from typing import NamedTuple
 
 from cloud_model.crystal.ase_files import DATABASE, TRAJECTORY, read_database, read_trajectory
 from cloud_model.crystal.cif import crystal_blocks, read_block
+from cloud_model.crystal.espresso import read_espresso_input, read_espresso_output
 from cloud_model.crystal.json_documents import read_json
+from cloud_model.crystal.protein_data_bank import read_pdb
 from cloud_model.crystal.reading import Reading
-from cloud_model.crystal.text_formats import (
-    read_aims,
-    read_cssr,
-    read_espresso_input,
-    read_espresso_output,
-    read_gen,
-    read_pdb,
-    read_res,
-    read_xsf,
-)
+from cloud_model.crystal.shelx import read_res
+from cloud_model.crystal.text_formats import read_aims, read_cssr, read_gen, read_xsf
 from cloud_model.crystal.vasp import is_poscar, is_xdatcar, read_poscar, read_xdatcar
 from cloud_model.crystal.xyz import is_xyz, read_xyz
 from cloud_model.errors import CrystalError
@@ -42,6 +36,10 @@ def _always(_: bytes) -> bool:
 
 def _has_blocks(content: bytes) -> bool:
     return content.lower().count(b"data_") > 1
+
+
+def _has_titles(content: bytes) -> bool:
+    return content.upper().count(b"TITL") > 1
 
 
 class Format(NamedTuple):
@@ -101,7 +99,8 @@ FORMATS = (
     Format("JSON", "*.json", r"\.json$", _holds(r"\A\s*[\[{]"), read_json, "this package", _always),
     Format("XSF", "*.xsf, *.axsf", r"\.a?xsf$", _holds(r"^[ \t]*PRIMCOORD"), read_xsf, "ASE", _always),
     Format("CSSR", "*.cssr", r"\.cssr$", _holds(r"\A.*\n.*\bSPGR\b"), read_cssr, "pymatgen"),
-    Format("SHELX", "*.res", r"\.res$", _holds(r"\A\s*TITL", r"^CELL\s", r"^SFAC\s"), read_res, "this package"),
+    Format("SHELX", "*.res", r"\.res$", _holds(r"\A\s*TITL", r"^CELL\s", r"^SFAC\s"), read_res, "this package",
+           _has_titles),
     Format("PDB", "*.pdb, *.ent", r"\.(pdb|ent)$", _holds(r"^CRYST1\s"), read_pdb, "ASE", _always),
     Format("GEN", "*.gen", r"\.gen$", _holds(r"\A[ \t]*\d+[ \t]+[FS][ \t]*$"), read_gen, "ASE"),
     Format("Quantum ESPRESSO input", "*.pwi, *.in", r"\.pwi$",

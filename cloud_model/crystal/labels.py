@@ -12,6 +12,8 @@ _SYMBOL = re.compile(
     r"[A-Z](?:[a-z](?![a-z])|[A-Z]?(?![A-Za-z]))", re.ASCII
 )  # at the beginning, and no longer word
 
+_SITES = frozenset("ABDMTVWXYZ")
+
 
 @lru_cache(maxsize=4096)
 def elements_of_label(label: str) -> frozenset[int]:
@@ -32,3 +34,8 @@ def is_of_another_element(label: str, number: int) -> bool:
     match = _SYMBOL.match(label)
     named = elements_of_label(match[0]) if match else frozenset()
     return bool(named) and number not in named | elements_of_label(label[0])
+
+
+def label_against(label: str, number: int) -> bool:
+    """Whether a label that the format leaves free names another element; 'T1', 'B' and 'W2' name kinds of sites."""
+    return label.rstrip("0123456789") not in _SITES and is_of_another_element(label, number)

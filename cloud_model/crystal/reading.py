@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from cloud_model.crystal.crystal import Crystal
+from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
 from cloud_model.errors import CrystalError, first_line
 
 Reading = Callable[[str], Crystal]
@@ -85,3 +85,32 @@ def ends_inside_number(content: bytes) -> bool:
         return False
     whole = decimals[:-1] if b"." in words[-1] else decimals
     return len(whole) > 2 and max(whole) == min(whole) >= _DECIMALS and len(last[1]) < whole[0]
+
+
+def lines_of(content: bytes) -> list[str]:
+    """Lines of a text."""
+    return content.decode("utf-8-sig", errors="replace").splitlines()
+
+
+def check_lines(lines: Sequence[str], start: int, atoms: int, label: str) -> None:
+    """Check that as many lines as atoms follow, and no further atom."""
+    if start + atoms > len(lines):
+        raise wrong_count(label, atoms, len(lines))
+    check_number_of_atoms(atoms, label)
+    following = "".join(lines[start + atoms : start + atoms + 1]).split()
+    if len(following) > 3 and is_position(" ".join(following[1:])):
+        raise CrystalError(label, f"it counts {atoms} atoms and lists more", "Correct its number of atoms.")
+
+
+def states_symmetry(label: str, group: str) -> CrystalError:
+    """Return the error about a space group that is stated beside the sites."""
+    return CrystalError(
+        label,
+        f"it states the space group {group[:40]!r}, which no reader of this format applies",
+        "Convert it to a CIF with the program that wrote it.",
+    )
+
+
+def floats(rows: Iterable[Sequence[str]]) -> list[list[float]]:
+    """Numbers of rows of words, perhaps those of Fortran."""
+    return [[float(without_fortran(word)) for word in row] for row in rows]

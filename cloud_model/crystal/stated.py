@@ -91,6 +91,13 @@ def check_formula(crystal: Crystal, stated: str | Mapping[str, float] | None, na
         raise contradiction(label, f"the atoms {crystal.formula}", f"{formula[:80]} as {name}")
 
 
+def check_units(crystal: Crystal, units: float, name: str, label: str) -> None:
+    """Check that a crystal consists of a stated number of formula units."""
+    counts = Counter(crystal.numbers.tolist()).values()
+    if units >= 1 and any(count % units for count in counts):
+        raise contradiction(label, f"the atoms {crystal.formula}", f"{units:g} formula units, by {name}")
+
+
 def _number(symbol: str) -> Any:
     """Atomic number; of what is no element, itself."""
     return ATOMIC_NUMBERS.get(symbol, symbol)

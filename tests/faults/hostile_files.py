@@ -140,6 +140,37 @@ def caesium_chloride(**changes: object) -> bytes:
     return json.dumps(structure | changes).encode()
 
 
+def pdb(
+    name: str = "NA  ", element: str = "NA", before: str = "", units: str = "", place: str = " "
+) -> bytes:
+    """A PDB file of one atom."""
+    cell = f"CRYST1    5.640    5.640    5.640  90.00  90.00  90.00 P 1        {units:>4}"
+    atom = (
+        f"ATOM      1 {name:<4}{place}MOL     1       0.000   0.000   0.000  1.00  0.00          {element:<2}"
+    )
+    return f"{cell}\n{before}{atom}\nEND\n".encode()
+
+
+def matrix(name: str, entry: float) -> str:
+    """Lines of a PDB file for a multiple of the unit matrix."""
+    rows = ([entry * (i == j) for j in range(3)] for i in range(3))
+    return "".join(
+        f"{name}{i}    {''.join(f'{number:10.6f}' for number in row)}        0.00000\n"
+        for i, row in enumerate(rows, 1)
+    )
+
+
+def xsf(length: float = 5.64, steps: str = "", frames: int = 1) -> bytes:
+    """An XSF file of rock salt with a conventional cell."""
+    primitive = "PRIMVEC\n0 2.82 2.82\n2.82 0 2.82\n2.82 2.82 0\n"
+    conventional = f"CONVVEC\n{length} 0 0\n0 {length} 0\n0 0 {length}\n"
+    atoms = "PRIMCOORD\n2 1\nNa 0 0 0\nCl 2.82 2.82 2.82d0\n"
+    return f"{steps}CRYSTAL\n{(primitive + conventional + atoms) * frames}".encode()
+
+
+ALAT = "CELL_PARAMETERS alat\n1 0 0\n0 1 0\n0 0 1\n"
+
+
 def ase_json(**changes: object) -> bytes:
     """A crystal of two atoms as ASE writes it."""
     cell = [[4.1, 0, 0], [0, 4.1, 0], [0, 0, 4.1]]
@@ -406,6 +437,47 @@ FILES = [
          CrystalError, "as elements_ratios"),
     file("span.json", caesium_chloride(site_coordinate_span="asymmetric_unit"), "OPTIMADE structure without its symmetry images",
          CrystalError, "other sites than those of a cell"),
+    *(file(f"{name}.cif", cif(head=f"{HEAD}{words}\n"), f"CIF with another {what}", CrystalError, reason)
+      for name, words, what, reason in [
+          ("density", "_exptl_crystal_density_diffrn 2.16", "density", "density of 0.5409 g/cm3, but it states 2.16"),
+          ("weight", "_chemical_formula_weight 74.5", "formula weight", "not a multiple of the weight of its formula, 74.5"),
+          ("weights", "_chemical_formula_weight 29.2\n_cell_formula_units_Z 1", "Z, by its formula weight", "not 1 times, its Z"),
+          ("near", "_cell_volume 182", "volume, by 2%", "but it states 182"),
+          ("system", "_symmetry_cell_setting cubic\n_symmetry_Int_Tables_number 1", "crystal system", "is cubic, and space group 1"),
+          ("in_cell", "loop_\n_atom_type_symbol\n_atom_type_number_in_cell\nNa 4\nCl 4", "number of atoms of an element",
+           "its atoms are Na1Cl1, but it states Na4Cl4"),
+          ("displaced", "loop_\n_atom_site_aniso_label\n_atom_site_aniso_U_11\nNa1 1\nK1 1", "site, by its displacement parameters",
+           "displacement parameters of K1, which is not among its sites")]),
+    file("label_and_type.cif", cif("Na1 K 0 0 0 1\nCl1 Cl .5 .5 .5 1\n"), "CIF with a label of another element", CrystalError,
+         "its site Na1 is K by its type symbol"),
+    *(file(f"{name}.res", res("Na1 1 0 0 0 11\nCl1 2 .5 .5 .5 11\n", elements), f"SHELX file with another {what}", CrystalError, reason)
+      for name, elements, what, reason in [
+          ("unit", "SFAC Na Cl\nUNIT 4 4", "number of atoms", "states 4 4 as UNIT"),
+          ("units", "SFAC Na Cl\nUNIT 1", "number of elements", "states amounts of 1 as UNIT"),
+          ("zerr", "ZERR 4 0 0 0 0 0 0\nSFAC Na Cl", "Z", "4 formula units, by ZERR"),
+          ("cells", "SFAC Na Cl\nCELL 1 4 4 4 90 90 90", "cell", "states its CELL 2 times"),
+          ("element", "SFAC K Cl", "element than in its label", "has the atom Na1, but it states K")]),
+    *(file(f"title{i}.res", res("Na1 1 0 0 0 11\n").replace(b"TITL x", b"TITL x 0.0 %d -3.5 0 0 %d (Pm-3m) n - 1" % numbers),
+           f"title of AIRSS with another {what}", CrystalError, f"the {what} of its title")
+      for i, (numbers, what) in enumerate([((130, 1), "volume"), ((125, 2), "number of atoms")])),
+    file("name.pdb", pdb(element="K"), "PDB file with a name of another element", CrystalError, "atom named NA, but it states K"),
+    file("no_element.pdb", pdb(element=""), "PDB file without elements", CrystalError, "its atom NA may mean N or Na"),
+    file("dummy.pdb", pdb(element="X"), "PDB file with a dummy atom", CrystalError, "'X', which is not an element"),
+    file("units.pdb", pdb(units="4"), "PDB file with another Z", CrystalError, "4 formula units, by CRYST1"),
+    file("scale.pdb", pdb(before=matrix("SCALE", 0.2)), "PDB file with two cells", CrystalError, "another one as SCALE"),
+    file("places.pdb", pdb(place="A").replace(b"END", pdb(place="B").splitlines()[1].replace(b" 0.000", b" 2.000") + b"\nEND"),
+         "PDB file with alternative locations", CrystalError, "alternative locations"),
+    *(file(f"{name}.pdb", pdb(before=matrix(name, -1.0)), f"PDB file with {name}", CrystalError, f"to be transformed by {name}")
+      for name in ("ORIGX", "MTRIX")),
+    file("cells.xsf", xsf(5.5), "XSF file with another conventional cell", CrystalError, "states others as CONVVEC"),
+    file("frames.xsf", xsf(frames=2), "XSF file with more frames than it counts", CrystalError, "has 2 blocks PRIMCOORD"),
+    file("twice.pwi", pw("ibrav=0, A=5, celldm(1)=9.4", cell=ALAT), "input of pw.x with two units", CrystalError, "another as A"),
+    file("unit.pwi", pw("ibrav=0, A=5"), "input of pw.x with a unit beside angstrom", CrystalError, "in a unit of their own"),
+    file("axes.pwi", pw("ibrav=0, A=5, B=6", cell=ALAT), "input of pw.x with two cells", CrystalError, "states a cell as B too"),
+    file("positions.pwi", pw() + b"ATOMIC_POSITIONS crystal\nNa .5 .5 .5\n", "input of pw.x with positions twice", CrystalError,
+         "Multiple ATOMIC_POSITIONS"),
+    *(file(f"{name}.pwi", pw().replace(b"Na 23 a", species), f"input of pw.x with the {name} of another element", CrystalError, reason)
+      for name, species, reason in [("pseudopotential", b"Na 23 K.pbe.UPF", "states K.pbe.UPF"), ("mass", b"Na 39.1 a", "the mass of K")]),
     # more than there is
     file("billion.vasp", poscar("1000000000 4"), "POSCAR of 10^9 atoms", CrystalError, "counts 1000000004 atoms"),
     file("fewer.vasp", poscar("3 4"), "POSCAR that counts too few atoms", CrystalError, "lists more"),

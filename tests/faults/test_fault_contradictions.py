@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hostile_files import ase_json, caesium_chloride, labelled
+from hostile_files import ALAT, HEAD, ase_json, caesium_chloride, cif, labelled, matrix, pdb, pw, res, xsf
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-from cloud_model.crystal.files import read_crystal, to_crystal
+from cloud_model.crystal.files import read_crystal, read_crystals, to_crystal
 
 SALT = Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -69,3 +69,101 @@ def test_positions_in_another_cell_are_the_same():
     content = SALT.as_dict()
     content["sites"][1]["xyz"] = [2.05, 2.05, -2.05]
     assert to_crystal(content).formula == "Cl1Cs1"
+
+
+@pytest.mark.parametrize("words", [
+    "_exptl_crystal_density_diffrn 0.541", "_chemical_formula_weight 58.44", "_chemical_formula_weight 29.22",
+    "_chemical_formula_weight 58.44\n_cell_formula_units_Z 1", "_cell_volume 179.4(2)",
+    "_exptl_crystal_density_diffrn ?",
+    "_symmetry_cell_setting triclinic",
+    "_symmetry_cell_setting cubic\n_chemical_formula_sum 'Na Cl'\n_cell_formula_units_Z 1",
+    "loop_\n_atom_type_symbol\n_atom_type_number_in_cell\nNa 1\nCl 1",
+    "_atom_type_symbol Na\n_atom_type_number_in_cell ?",
+    "loop_\n_atom_site_aniso_label\n_atom_site_aniso_U_11\nNa1 1",
+])  # fmt: skip
+def test_cif(words):
+    assert read_crystal(cif(head=f"{HEAD}{words}\n")).formula == "Na1Cl1"
+
+
+def test_a_density_decides_between_settings():
+    group = "_space_group_name_H-M_alt 'F d -3 m'"
+    sites = "Si1 Si 0.125 0.125 0.125 1\n"
+    for density, atoms in (("2.08", 8), ("4.16", 16)):
+        text = cif(sites, f"{HEAD}_exptl_crystal_density_diffrn {density}\n", group, ())
+        assert len(read_crystal(text)) == atoms
+
+
+def test_heavy_water_is_heavy():
+    sites = "O1 O 0 0 0 1\nD1 D .2 0 0 1\nD2 D 0 .2 0 1\n"
+    assert len(read_crystal(cif(sites, f"{HEAD}_exptl_crystal_density_diffrn 0.1854\n"))) == 3
+
+
+@pytest.mark.parametrize("label", ["T1", "M", "W2", "K", "Kat1", "kation", "X1"])
+def test_labels_of_cifs_that_name_no_other_element(label):
+    assert read_crystal(cif(f"{label} K 0 0 0 1\nCl1 Cl .5 .5 .5 1\n")).formula == "Cl1K1"
+
+
+def test_a_formula_decides_between_label_and_type():
+    head = f"{HEAD}_chemical_formula_sum 'K Cl'\n"
+    assert read_crystal(cif("Na1 K 0 0 0 1\nCl1 Cl .5 .5 .5 1\n", head)).formula == "Cl1K1"
+
+
+@pytest.mark.parametrize("elements", [
+    "SFAC Na Cl\nUNIT 1 1", "SFAC Na Cl Na\nUNIT 1 1 0", "ZERR 1 0 0 0 0 0 0\nSFAC Na Cl", "SFAC K Br\nUNIT 1 1",
+])  # fmt: skip
+def test_res(elements):
+    crystal = read_crystal(res("Na1 1 0 0 0 11\nCl1 2 .5 .5 .5 11\n", elements))
+    assert crystal.formula == ("K1Br1" if "K" in elements else "Na1Cl1")
+
+
+def test_several_crystals_of_airss():
+    titled = res("Na1 1 0 0 0 11\n").replace(b"TITL x", b"TITL x-1 0.0 125.0 -3.5 0.00 0.00 1 (Pm-3m) n - 1")
+    found = list(read_crystals(titled + titled))
+    assert [name for name, _ in found] == ["SHELX text@0", "SHELX text@1"]
+    assert [len(crystal) for _, crystal in found] == [1, 1]
+
+
+@pytest.mark.parametrize("content", [
+    pdb(), pdb(units="1"), pdb("Na1", ""), pdb(place="A"),
+    pdb(before=matrix("SCALE", 0.177305)),
+    pdb(before=matrix("ORIGX", 1.0) + matrix("MTRIX", 1.0)),
+])  # fmt: skip
+def test_pdb(content):
+    assert read_crystal(content).formula == "Na1"
+
+
+def test_names_of_pdb_files():
+    assert read_crystal(pdb(" CA ", "C")).formula == "C1"
+    assert read_crystal(pdb("1HB ", "H")).formula == "H1"
+    assert read_crystal(pdb("D1  ", "D")).formula == "H1"
+
+
+def test_xsf():
+    assert read_crystal(xsf()).formula == "Na1Cl1"
+    assert len(list(read_crystals(xsf(steps="ANIMSTEPS 2\n", frames=2)))) == 2
+
+
+@pytest.mark.parametrize(("system", "cell", "unit"), [
+    ("ibrav=0", "CELL_PARAMETERS angstrom\n5 0 0\n0 5 0\n0 0 5\n", "crystal"), ("ibrav=0, A=5", ALAT, "crystal"),
+    ("ibrav=0, celldm(1)=9.44863", ALAT, "alat"), ("ibrav=0, A = 5.0", ALAT, "alat"),
+])  # fmt: skip
+def test_units_of_pw(system, cell, unit):
+    crystal = read_crystal(pw(system, cell, unit, "Na .5 .5 .5"))
+    assert crystal.lattice.diagonal() == pytest.approx([5, 5, 5], abs=1e-4)
+    assert crystal.positions[0] == pytest.approx([0.5] * 3)
+
+
+@pytest.mark.parametrize(
+    "species", ["Na 22.99 na_pbe_v1.UPF", "Na 1.0 Na.upf", "Na 22 pseudo/Na.pz.UPF", "Na 0 a"]
+)
+def test_species_of_pw(species):
+    assert read_crystal(pw().decode().replace("Na 23 a", species)).formula == "Na1"
+
+
+def test_exponents_of_fortran():
+    poscar = (
+        labelled("Na", "Cl").decode().replace("4 0 0", "4.0d0 0 0").replace(".5 .5 .5", "0.5D0 5d-1 .5d+0")
+    )
+    assert read_crystal(poscar).positions[1] == pytest.approx([0.5] * 3)
+    vectors = "lattice_vector 4d0 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\n"
+    assert read_crystal(f"{vectors}atom_frac 0.5d0 0 0 Na\n").positions[0, 0] == pytest.approx(0.5)
