@@ -79,7 +79,8 @@ def embed(
         raise click.BadParameter(f"{output.suffix!r} is none of {', '.join(_WRITERS)}", param_hint="--output")
     options.check_outputs(overwrite, output)
     report = Report()
-    batches = _batches(options.load(model, precision), chunks(inputs, prints=False), pooling, report)
+    portions = chunks(inputs, prints=False)
+    batches = _batches(options.load(model, precision), portions, pooling, report)
     write_atomically(output, lambda unfinished: _WRITERS[output.suffix](unfinished, batches))
     return report.exit_code
 

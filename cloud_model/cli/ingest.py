@@ -39,7 +39,9 @@ from cloud_model.scope.description import Dialect
 @click.option(
     "--column", default="scope", show_default=True, help="Column of SCOPE strings in CSV and Parquet tables."
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
+@click.option(
+    "--jobs", type=options.processes, default=1, show_default=True, help="Processes; -1 for one per core."
+)
 @options.model_option("Checkpoint whose vocabulary the strings are compared with.")
 def ingest(
     sources: tuple[str, ...],

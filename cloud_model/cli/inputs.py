@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from glob import glob, has_magic
 from itertools import islice, starmap
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from cloud_model.atomic import LOCK
+from cloud_model.display.progress import ProgressReport
 
 if TYPE_CHECKING:
     from cloud_model.crystal.crystal import Crystal
@@ -99,21 +102,31 @@ def batched(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 def chunks(arguments: Sequence[str], prints: bool = True) -> Iterator[list[Source]]:
-    """Crystals of the arguments in portions.
+    """Crystals of the arguments in portions; an error at once if there is no file.
 
-    A progress bar shows on a terminal, unless results are printed on the same one.
+    Progress shows on standard error, unless results are printed on a terminal.
     """
-    from tqdm import tqdm
+    return _portions(listed(arguments), silent=prints and sys.stdout.isatty())
 
-    empty = True
-    hidden = True if prints and sys.stdout.isatty() else None  # None: if standard error is not a terminal
-    with tqdm(unit=" crystals", disable=hidden, leave=False, delay=2) as bar:
-        for chunk in batched(read(unread(arguments)), CHUNK):
-            empty = False
-            yield chunk
-            bar.update(len(chunk))
-    if empty:
+
+def listed(arguments: Iterable[str]) -> list[Source | File]:
+    """All that `unread` gives; an error if that is nothing."""
+    items = list(unread(arguments))
+    if not items:
         raise click.UsageError("no files found")
+    return items
+
+
+def _portions(items: Sequence[Source | File], silent: bool) -> Iterator[list[Source]]:
+    several = len(items) > 1
+    total, unit = (len(items), "inputs") if several else (None, "crystals")
+    iterator, done = iter(items), 0
+    with closing(ProgressReport("Done", total, unit, silent=silent)) as report:
+        for portion in batched(read(iterator), CHUNK):
+            yield portion
+            begun = len(items) - length_hint(iterator)
+            report.update(begun - done if several else len(portion))
+            done = begun
 
 
 def unread(arguments: Iterable[str]) -> Iterator[Source | File]:

@@ -57,8 +57,66 @@ class _Path(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Figure(_Path):
+    """A file of a format of figures."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Path = super().convert(value, param, ctx)
+        if path.suffix.lower() not in _FIGURES:
+            self.fail(f"{path} must end in {', '.join(_FIGURES[:-1])} or {_FIGURES[-1]}.", param, ctx)
+        return path
+
+
+class _Folder(_Path):
+    """A folder whose name is not that of a file of results, which somebody wants who gives such a name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Path = super().convert(value, param, ctx)
+        if path.suffix.lower() in _RESULTS and not path.is_dir():
+            self.fail(
+                f"{path} is the name of a file; give a folder for several, such as {path.stem}.", param, ctx
+            )
+        return path
+
+
+class _Temperature(click.types.FloatParamType):
+    """A temperature in K."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from cloud_model.physics.conditions import checked_temperature
+
+        return checked_temperature(super().convert(value, param, ctx))
+
+
+class _Pressure(click.types.FloatParamType):
+    """A pressure in GPa."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from cloud_model.physics.conditions import checked_pressure
+
+        return checked_pressure(super().convert(value, param, ctx))
+
+
+class _Processes(click.types.IntParamType):
+    """A number of processes, as in joblib."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from cloud_model.parallel import number_of_processes
+
+        number: int = super().convert(value, param, ctx)
+        number_of_processes(number)
+        return number
+
+
+_FIGURES = (".png", ".svg", ".pdf")
+_RESULTS = (".csv", ".html", ".json", ".npz", ".parquet", ".txt", ".xlsx")
+
 file = _Path(dir_okay=False, path_type=Path)
-folder = _Path(file_okay=False, path_type=Path)
+figure = _Figure(dir_okay=False, path_type=Path)
+folder = _Folder(file_okay=False, path_type=Path)
+temperature = _Temperature()
+pressure = _Pressure()
+processes = _Processes()
 existing_file = _Path(exists=True, dir_okay=False, path_type=Path)
 existing_folder = _Path(exists=True, file_okay=False, path_type=Path)
 crystals = _Path(readable=False)  # or a SCOPE string, or -; completed as a file name
@@ -76,7 +134,7 @@ temperatures = click.option(
     "-T",
     "--temperature",
     "temperatures",
-    type=float,
+    type=temperature,
     multiple=True,
     help="Temperature (K); may be repeated.",
 )

@@ -73,6 +73,7 @@ def predict(
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
+    portions = chunks(inputs) if sharding is None else iter(())
     loaded = options.load(model, precision)
     report = Report()
     names = properties or list(loaded.properties)
@@ -88,7 +89,7 @@ def predict(
             order=order,
         )
         return shards.write_shards(sharding, inputs, suffix, work)
-    records = _records(loaded, chunks(inputs), names, asked, report, order)
+    records = _records(loaded, portions, names, asked, report, order)
     if output_format == "json":
         print_json(records)
     elif output_format == "csv":

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any, Literal
 import click
 
 from cloud_model.atomic import write_atomically
-from cloud_model.cli.inputs import CHUNK, File, Report, Source, batched, read, unread
-from cloud_model.cli.options import folder
+from cloud_model.cli.inputs import CHUNK, File, Report, Source, batched, listed, read
+from cloud_model.cli.options import folder, processes
+from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import ArgumentError, DataError
 from cloud_model.parallel import results_of
 
@@ -52,8 +53,6 @@ class Sharding:
     def __post_init__(self) -> None:
         if self.scheduler and self.backend != "dask":
             raise click.UsageError("--scheduler is the address of a Dask cluster: add --backend dask.")
-        if self.jobs == 0:
-            raise click.BadParameter("0 is not a number of processes", param_hint="--jobs")
 
     @property
     def in_this_process(self) -> bool:
@@ -91,7 +90,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
             show_default=True,
             help="What runs the processes.",
         ),
-        click.option("--jobs", type=int, help="Processes; -1 for one per core; default 1."),
+        click.option("--jobs", type=processes, help="Processes; -1 for one per core; default 1."),
         click.option(
             "--shards",
             type=folder,
@@ -136,14 +135,18 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
     sharding.folder.mkdir(parents=True, exist_ok=True)
     report = Report()
     failed_tries = 0
+    portions = list(batched(listed(inputs), CHUNK))
     with ExitStack() as stack:
         parallel, lost = _parallel(sharding, stack)
         while failed_tries < TRIES:
-            finished = 0
+            tasks = _tasks(sharding, portions, suffix, work)
+            finished, known = 0, len(portions) - len(tasks)
             try:
-                for shard in parallel(_tasks(sharding, inputs, suffix, work)):
-                    finished += 1
-                    report.merge(shard)
+                with closing(ProgressReport("Done", len(portions), "shards", known)) as progress:
+                    for shard in parallel(iter(tasks)):
+                        finished += 1
+                        report.merge(shard)
+                        progress.update(1)
                 return report.exit_code
             except lost:
                 failed_tries = 0 if finished else failed_tries + 1
@@ -185,11 +188,15 @@ def _parallel(
     return partial(results_of, ordered=False, batch_size=1), lost
 
 
-def _tasks(sharding: Sharding, inputs: Sequence[str], suffix: str, work: Work) -> Iterator[Any]:
+def _tasks(
+    sharding: Sharding, portions: Sequence[Sequence[Source | File]], suffix: str, work: Work
+) -> list[Any]:
+    """Portions whose results are not there yet."""
     from joblib import delayed
 
     options = repr(work.keywords) if isinstance(work, partial) else ""
-    for number, items in enumerate(batched(unread(inputs), CHUNK)):
+    tasks = []
+    for number, items in enumerate(portions):
         digest = hashlib.sha256(repr((options, items)).encode()).hexdigest()
         path = sharding.folder / f"part-{number:05d}-{digest[:8]}{suffix}"
         others = [found for found in sharding.folder.glob(f"part-{number:05d}-*") if found != path]
@@ -200,7 +207,8 @@ def _tasks(sharding: Sharding, inputs: Sequence[str], suffix: str, work: Work) -
                 "Give another folder.",
             )
         if not path.exists():
-            yield delayed(_write_shard)(work, items, path, not sharding.in_this_process)
+            tasks.append(delayed(_write_shard)(work, items, path, not sharding.in_this_process))
+    return tasks
 
 
 def _write_shard(work: Work, items: Sequence[Source | File], path: Path, one_thread: bool) -> Report:

@@ -46,10 +46,10 @@ _HARMONIC = {
 @options.temperatures
 @click.option(
     "--plot",
-    type=options.file,
+    type=options.figure,
     help="Draw the heat capacity into this PNG, SVG or PDF file.",
 )
-@click.option("--pressure", type=float, default=0.0, help="Pressure (GPa), at most 30; default 0.")
+@click.option("--pressure", type=options.pressure, default=0.0, help="Pressure (GPa), at most 30; default 0.")
 @click.option(
     "--fit",
     type=click.Choice(["shomate", "nasa9"]),
@@ -86,12 +86,15 @@ def thermo(
 
     from cloud_model.cli.prediction_tables import label
     from cloud_model.errors import CloudError
+    from cloud_model.physics.fits import ROOM
 
     options.check_outputs(overwrite, plot)
+    grid = np.array(temperatures or _TEMPERATURES, dtype=float)
+    if fit and grid.max() < ROOM + 100:
+        raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
     sources = next(chunks([crystal]))
     if len(sources) > 1:
         raise click.UsageError(f"{crystal!r} is several crystals; give one, such as {sources[0].name}")
-    grid = np.array(temperatures or _TEMPERATURES, dtype=float)
     loaded = options.load(model)
     scope = loaded.scopes([sources[0].crystal])[0]
     if isinstance(scope, CloudError):
@@ -159,8 +162,6 @@ def _print_fit(
     from cloud_model.crystal.formula import parse_formula
     from cloud_model.physics.fits import ROOM, fit_heat_capacity
 
-    if highest < ROOM + 100:
-        raise click.BadParameter("give temperatures up to 400 K at least", param_hint="--fit")
     curve = model.thermodynamics(scope, np.linspace(ROOM, highest, _POINTS), pressure)
     found = fit_heat_capacity(curve, form, sum(parse_formula(scope.formula).values()))
     record = {
@@ -188,10 +189,7 @@ def _print_fit(
 
 
 def _save(curve: Thermodynamics, path: Path, title: str) -> None:
-    figure = curve.plot(title)
-    if path.suffix[1:] not in figure.canvas.get_supported_filetypes():
-        raise click.BadParameter(f"{path.suffix!r} is not a format of figures", param_hint="--plot")
-    write_atomically(path, figure.savefig)
+    write_atomically(path, curve.plot(title).savefig)
 
 
 def _draw(curve: Thermodynamics) -> None:

@@ -161,7 +161,7 @@ def finetune(
     is_flag=True,
     help="Fine-tune in each fold, and evaluate the result on what the fold leaves out.",
 )
-@click.option("--unit", default="", help="Unit of the target; required with --finetune.")
+@click.option("--unit", help="Unit of the target, for --finetune; '' for a pure number.")
 @click.option(
     "--protocol",
     type=click.Choice(["formula", "matbench"]),
@@ -203,7 +203,7 @@ def evaluate(
     model: str | None,
     split_column: str | None,
     finetune: bool,
-    unit: str,
+    unit: str | None,
     protocol: Literal["formula", "matbench"],
     folds: int,
     members: int | None,
@@ -223,16 +223,28 @@ def evaluate(
       cloud evaluate gaps.csv --structure-column cif --target gap --unit eV \\
           --finetune -o judged
     """
+    if finetune and (output is None or unit is None):
+        raise click.UsageError(
+            "--finetune needs a --unit, '' for a pure number, and an --output for its training state."
+        )
+    ignored = (
+        {"--property": name, "--split-column": split_column}
+        if finetune
+        else {"--unit": unit, "--members": members, "--epochs": epochs}
+    )
+    for option, value in ignored.items():
+        if value is not None:
+            raise click.UsageError(f"{option} goes {'without' if finetune else 'with'} --finetune.")
+    options.check_outputs(overwrite, output and output / "evaluation.json")
+
     from cloud_model.training import evaluation
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
     from cloud_model.training.finetuning.reading import read_table
     from cloud_model.training.finetuning.table import Columns
 
-    options.check_outputs(overwrite, output and output / "evaluation.json")
     rows = read_table(table)
     if finetune:
-        if output is None:
-            raise click.UsageError("--finetune needs an --output for its training state.")
+        assert output is not None and unit is not None  # noqa: S101, PT018
         chosen: dict[str, Any] = {
             key: value for key, value in {"members": members, "epochs": epochs}.items() if value is not None
         }

@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -24,11 +25,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from cloud_model.arguments import check_column, check_type, checked_path, checked_settings
 from cloud_model.atomic import locked, write_atomically
 from cloud_model.corpus.sources import Record, records
+from cloud_model.display.progress import ProgressReport
 from cloud_model.errors import (
     ArgumentError,
     CloudError,
@@ -187,19 +188,21 @@ def _blocks(source: str, state: _State, column: str) -> Iterator[list[Record]]:
     place, finished = state.place(source)
     if finished:
         return
-    stream = iter(tqdm(records(source, place, column), desc=source, unit="crystal", disable=None))
+    stream = records(source, place, column)
     failure: DataError | None = None
-    while failure is None:
-        block: list[Record] = []
-        try:
-            for record in islice(stream, BLOCK):
-                block.append(record)
-        except DataError as error:
-            failure = error
-        if block:
-            yield block
-        elif failure is None:
-            return
+    with closing(ProgressReport(source, None, "crystals")) as report:
+        while failure is None:
+            block: list[Record] = []
+            try:
+                for record in islice(stream, BLOCK):
+                    block.append(record)
+                    report.update(1)
+            except DataError as error:
+                failure = error
+            if block:
+                yield block
+            elif failure is None:
+                return
     raise failure
 
 

@@ -34,7 +34,11 @@ class ProgressReport:
         self._first = self._done = done
         self._started = self._told = time.monotonic()
         on_terminal = not silent and sys.stderr.isatty()
-        self._bar = tqdm(desc=title, total=total, initial=done, unit=f" {unit}") if on_terminal else None
+        self._bar = (
+            tqdm(desc=title, total=total, initial=done, unit=f" {unit}", leave=False, delay=2)
+            if on_terminal
+            else None
+        )
 
     @property
     def is_due(self) -> bool:
@@ -67,5 +71,5 @@ class ProgressReport:
             elapsed = time.monotonic() - self._started
             left = elapsed / max(self._done - self._first, 1) * max(self.total - self._done, 0)
             parts = [f"{self._done:,} of {self.total:,} {self.unit}", figures]
-            parts.append(f"at most {timedelta(seconds=round(left))} left")
+            parts.append(f"about {timedelta(seconds=round(left))} left")
         return f"{self.title}: {', '.join(part for part in parts if part)}"

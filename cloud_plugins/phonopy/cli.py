@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.output import console, new_table, print_csv, print_json
+from cloud_model.display.progress import ProgressReport
+from cloud_plugins.phonopy.calculators import NAMES
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +37,12 @@ _LONG_TABLE = 30  # rows; a longer one is printed in steps of 50 K
     "--crystal",
     help="Crystal that CLOUD predicts (file or SCOPE string), if it is not the cell of the phonons.",
 )
-@click.option("--calculator", metavar="NAME", help="Calculate phonons with emt, 7net-0, 7net-l3i5 or chgnet.")
+@click.option(
+    "--calculator",
+    type=click.Choice(NAMES),
+    metavar="NAME",
+    help="Calculate phonons with emt, 7net-0, 7net-l3i5 or chgnet.",
+)
 @click.option("--relax", is_flag=True, help="Relax cell and positions first, keeping the symmetry.")
 @click.option(
     "--supercell-length",
@@ -48,13 +56,15 @@ _LONG_TABLE = 30  # rows; a longer one is printed in steps of 50 K
 @click.option(
     "--quasi-harmonic", is_flag=True, help="Compare at constant pressure, with phonons of several volumes."
 )
-@click.option("--pressure", type=float, default=0.0, help="Pressure (GPa) for --quasi-harmonic; default 0.")
+@click.option("--pressure", type=options.pressure, help="Pressure (GPa) for --quasi-harmonic; default 0.")
 @click.option(
     "--allow-unstable",
     is_flag=True,
     help="Compare dynamically unstable crystals too, leaving out imaginary modes.",
 )
-@click.option("--plot", type=options.file, help="Draw the heat capacity of one source into this file.")
+@click.option(
+    "--plot", type=options.figure, help="Draw the heat capacity of one source into this PNG, SVG or PDF file."
+)
 @click.option(
     "-o", "--output", type=options.file, help="Write a report, .html or .json, the worst crystal first."
 )
@@ -71,7 +81,7 @@ def validate(
     output: Path | None,
     output_format: str,
     quasi_harmonic: bool,
-    pressure: float,
+    pressure: float | None,
     **settings: Any,
 ) -> int:
     """Compare CLOUD's heat capacity with that of harmonic phonons.
@@ -98,15 +108,17 @@ def validate(
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
     options.check_outputs(overwrite, plot, output)
     if quasi_harmonic:
-        settings |= {"pressure": pressure, "temperatures": temperatures, "model": options.load(model)}
+        settings |= {"pressure": pressure or 0.0, "temperatures": temperatures, "model": model}
         return _validate_quasi_harmonic(sources, plot, output, output_format, settings)
+    if pressure is not None:
+        raise click.UsageError("--pressure is for --quasi-harmonic: harmonic phonons have one volume.")
     files = [file for source in sources for file in _files(source, with_forces=not settings["calculator"])]
     if len(files) > 1 and (plot or settings["crystal"]):
         raise click.UsageError("--plot and --crystal are for one source.")
     if temperatures:
         settings["temperatures"] = temperatures
 
-    results, failures = _compare(files, model=options.load(model), **settings)
+    results, failures = _compare(files, model, **settings)
     _PRINTERS[output_format](results, failures)
     for source, failure in failures.items():
         text = str(failure)
@@ -135,16 +147,19 @@ def _validate_quasi_harmonic(
     if len(sources) > 1 and (plot or settings["crystal"]):
         raise click.UsageError("--plot and --crystal are for one source.")
     settings.pop("relax")  # the crystal is always relaxed
+    settings["model"] = options.load(settings["model"])
     temperatures = settings.pop("temperatures")
     settings["max_temperature"] = max(temperatures, default=1000.0)
     results: dict[str, QuasiHarmonicValidation] = {}
     failures: dict[str, CloudError] = {}
-    for source in sources:
-        try:
-            results[source] = validate_quasi_harmonic(source, **settings)
-        except CloudError as error:
-            failures[source] = error
-            click.echo(str(error), err=True)
+    with closing(ProgressReport("Validated", len(sources), "crystals")) as report:
+        for source in sources:
+            try:
+                results[source] = validate_quasi_harmonic(source, **settings)
+            except CloudError as error:
+                failures[source] = error
+                click.echo(str(error), err=True)
+            report.update(1)
     records: list[dict[str, Any]] = [
         {"input": source, **result.to_dict(), "error": None} for source, result in results.items()
     ]
@@ -203,21 +218,24 @@ def _files(source: str, *, with_forces: bool) -> list[str]:
     return [str(f) for f in files if f.name not in PHONOPY_FILES or f == phonopy_file(f.parent)]
 
 
-def _compare(files: Sequence[str], calculator: str | None, **settings: Any) -> tuple[Results, Failures]:
-    from tqdm import tqdm
-
+def _compare(
+    files: Sequence[str], model: str | None, calculator: str | None, **settings: Any
+) -> tuple[Results, Failures]:
     from cloud_model.errors import CloudError
     from cloud_plugins.phonopy.calculators import named_calculator
     from cloud_plugins.phonopy.validation import validate_heat_capacity
 
-    loaded = named_calculator(calculator) if calculator else None
+    settings["calculator"] = named_calculator(calculator) if calculator else None
+    settings["model"] = options.load(model)
     results: dict[str, HeatCapacityValidation] = {}
     failures: dict[str, CloudError] = {}
-    for file in tqdm(files, unit=" crystals", disable=None, leave=False):
-        try:
-            results[file] = validate_heat_capacity(file, calculator=loaded, **settings)
-        except CloudError as error:
-            failures[file] = error
+    with closing(ProgressReport("Validated", len(files), "crystals")) as report:
+        for file in files:
+            try:
+                results[file] = validate_heat_capacity(file, **settings)
+            except CloudError as error:
+                failures[file] = error
+            report.update(1)
     worst_first = sorted(results.items(), key=lambda item: item[1].mae, reverse=True)
     return dict(worst_first), failures
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,7 @@ from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
 from cloud_model.cli.output import console, print_csv, print_json, uncertain
 
 if TYPE_CHECKING:
+    from cloud_model.cli.inputs import Source
     from cloud_model.model import CloudModel
     from cloud_model.stability.references import References
 
@@ -39,7 +40,7 @@ _HULL_COLUMNS = (
 
 _references = click.option(
     "--references",
-    type=options.file,
+    type=options.existing_file,
     help="CSV of phases (formula, formation_energy_per_atom_2018) to compare with; default: the bundled ones.",
 )
 _join = click.option(
@@ -48,7 +49,7 @@ _join = click.option(
 _temperature = click.option(
     "-T",
     "--temperature",
-    type=float,
+    type=options.temperature,
     help="Include the vibrations of all phases at this temperature (K); by default they are left out.",
 )
 
@@ -58,7 +59,11 @@ _temperature = click.option(
 @_references
 @_join
 @_temperature
-@click.option("--plot", type=options.file, help="Draw the hull of two or three elements into this file.")
+@click.option(
+    "--plot",
+    type=options.figure,
+    help="Draw the hull of two or three elements into this PNG, SVG or PDF file.",
+)
 @options.overwrite
 @options.model
 @options.output_format
@@ -86,11 +91,13 @@ def hull(
 
     Exit code: 0; 1 if some crystals failed (each is named on standard error); 2 for wrong usage.
     """
+    _check_join(references, join)
     options.check_outputs(overwrite, plot)
-    loaded = options.load(model)
+    portions = chunks(inputs)
     compared = _read_references(references, join)
+    loaded = options.load(model)
     report = Report()
-    records = _records(loaded, inputs, compared, temperature, report)
+    records = _records(loaded, portions, compared, temperature, report)
     if plot is not None:
         kept = list(records)
         _draw(plot, [record for record in kept if not record["error"]], compared, temperature, loaded)
@@ -111,7 +118,7 @@ def hull(
 @_temperature
 @click.option(
     "--prototypes",
-    type=options.file,
+    type=options.existing_file,
     help="CSV of phases (formula, formation_energy_per_atom_2018, scope) to decorate; default: the bundled ones.",
 )
 @click.option(
@@ -137,7 +144,9 @@ def hull(
     type=options.existing_folder,
     help="Folder of structures; one with the prototype of a candidate becomes a starting structure in --output.",
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1 for one per core.")
+@click.option(
+    "--jobs", type=options.processes, default=1, show_default=True, help="Processes; -1 for one per core."
+)
 @options.overwrite
 @options.model
 @options.output_format
@@ -169,19 +178,22 @@ def screen(
 
     Exit code: 0; 1 if there is nothing to screen; 2 for wrong usage.
     """
+    if structures is not None and output is None:
+        raise click.UsageError("--structures needs --output.")
+    _check_join(references, join)
+    options.check_outputs(overwrite, output and output / "best.csv")
+    numbers = None if space_groups is None else _numbers(space_groups)
+
     from cloud_model.stability.references import References
     from cloud_plugins.pymatgen.screening import screen as run
     from cloud_plugins.pymatgen.starting_structures import write_structures
 
-    if structures is not None and output is None:
-        raise click.UsageError("--structures needs --output.")
-    options.check_outputs(overwrite, output and output / "best.csv")
     frame = run(
         elements,
         references=_read_references(references, join),
         known_prototypes=None if prototypes is None else References.load(prototypes),
         n_sites=max_sites,
-        space_groups=None if space_groups is None else _numbers(space_groups),
+        space_groups=numbers,
         top=top,
         output=output,
         n_jobs=jobs,
@@ -203,13 +215,16 @@ def screen(
         _print_candidates(records)
 
 
+def _check_join(references: Path | None, join: bool) -> None:
+    if join and references is None:
+        raise click.UsageError("--join needs --references.")
+
+
 def _read_references(path: Path | None, join: bool) -> References | None:
     from cloud_model.stability.references import References
     from cloud_plugins.pymatgen.entries import references_from
 
     if path is None:
-        if join:
-            raise click.UsageError("--join needs --references.")
         return None
     own = references_from(path)
     return References.load().join(own) if join else own
@@ -217,7 +232,7 @@ def _read_references(path: Path | None, join: bool) -> References | None:
 
 def _records(
     model: CloudModel,
-    inputs: Sequence[str],
+    portions: Iterable[list[Source]],
     references: References | None,
     temperature: float | None,
     report: Report,
@@ -225,7 +240,7 @@ def _records(
     from cloud_model.errors import CloudWarning
     from cloud_model.stability.distances import stability
 
-    for sources in chunks(inputs):
+    for sources in portions:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", r"\d+ of \d+ crystals", CloudWarning

@@ -458,3 +458,65 @@ def test_help_names_the_defaults_of_fine_tuning():
     }.items():
         told = text.partition(f"--{option} ")[2].partition(" --")[0]
         assert f"default {value:g}" in told.rstrip("."), option
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["predict", "empty"], "no files found"),
+        (["predict", NACL, "-T", -1], "temperature -1"),
+        (["predict", NACL, "--shards", "out", "--jobs", 0], "not a number of processes"),
+        (["embed", "empty", "-o", "e.csv"], "no files found"),
+        (["embed", NACL, "-o", "e.txt"], "none of .parquet"),
+        (["thermo", NACL, "--plot", "cv.txt"], "must end in .png, .svg or .pdf"),
+        (["thermo", NACL, "--pressure", 31], "pressure 31"),
+        (["thermo", NACL, "--fit", "nasa9", "-T", 200], "400 K at least"),
+        (["hull", NACL, "--plot", "hull"], "must end in"),
+        (["hull", NACL, "--join"], "needs --references"),
+        (["hull", NACL, "--references", "none.csv"], "does not exist"),
+        (["hull", "empty"], "no files found"),
+        (["screen", "--elements", "Mg,O", "-o", "s.csv"], "give a folder for several, such as s."),
+        (["screen", "--elements", "Mg,O", "--join"], "needs --references"),
+        (["screen", "--elements", "Mg,O", "--space-groups", "0"], "from 1 to 230"),
+        (["screen", "--elements", "Mg,O", "--jobs", 0], "not a number of processes"),
+        (["ingest", ".", "-o", "corpus.parquet"], "such as corpus."),
+        (["validate", NACL, "--calculator", "lj"], "is not one of"),
+        (["validate", NACL, "--pressure", 1], "for --quasi-harmonic"),
+        (["validate", NACL, "--quasi-harmonic", "--allow-unstable"], "for harmonic phonons"),
+        (["validate", NACL, "--plot", "cv.docx"], "must end in"),
+        (["finetune", "t.csv", "--structure-column", "s", "--target", "y", "-o", "m"], "one --unit"),
+        (["evaluate", "t.csv", "--structure-column", "s", "--target", "y", "--finetune"], "needs a --unit"),
+        (["evaluate", "t.csv", "--structure-column", "s", "--target", "y", "--epochs", 3], "with --finetune"),
+    ],
+)
+def test_mistaken_options_are_refused_before_work_begins(tmp_path, monkeypatch, arguments, reason):
+    def work(*_: object, **__: object) -> None:
+        pytest.fail("work began")
+
+    monkeypatch.setattr("cloud_model.model.CloudModel.from_pretrained", work)
+    monkeypatch.setattr("cloud_model.checkpoints.checkpoint.Checkpoint.load", work)
+    monkeypatch.setattr("cloud_model.training.finetuning.reading.read_table", work)
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("t.csv").touch()
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "t.csv"}
+
+
+def test_off_a_terminal_lines_tell_the_progress_of_long_work(predict, tiny_checkpoint, tmp_path, monkeypatch):
+    assert "Done" not in predict(NACL, SI).stderr
+    monkeypatch.setattr("cloud_model.display.progress.LINE_EVERY", 0.0)
+    monkeypatch.setattr("cloud_model.cli.inputs.CHUNK", 1)
+    lines = predict(NACL, SI, "nofile.cif").stderr.splitlines()
+    told = [line for line in lines if line.startswith("Done")]
+    assert [line.split(",")[0] for line in told] == [f"Done: {n} of 3 inputs" for n in (1, 2, 3)]
+    assert told[-1].endswith("about 0:00:00 left")
+    assert "Done: 1 crystals" in predict(NACL).stderr
+    told = run("ingest", EXAMPLES, "-o", tmp_path / "corpus", "-m", tiny_checkpoint).stderr
+    assert f"{EXAMPLES}: 1 crystals" in told
+    shards = ("--shards", tmp_path / "shards")
+    monkeypatch.setattr("cloud_model.cli.shards.CHUNK", 1)
+    assert "Done: 2 of 2 shards" in predict(NACL, SI, *shards).stderr
+    assert "Done" not in predict(NACL, SI, *shards).stderr

@@ -135,7 +135,7 @@ def test_off_a_terminal_a_line_now_and_then_tells_the_progress(tmp_path, monkeyp
     run(tmp_path / "member", replace(SCHEDULE, epochs=1))
     lines = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
-        r"member in float32: \d+ of 128 crystals, step 1, loss \d\.\d{4}, at most 0:00:\d\d left", lines[0]
+        r"member in float32: \d+ of 128 crystals, step 1, loss \d\.\d{4}, about 0:00:\d\d left", lines[0]
     )
     assert "128 of 128 crystals" in lines[-1]
 

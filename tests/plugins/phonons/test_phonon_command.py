@@ -43,13 +43,15 @@ def test_table_of_one_crystal(folder):
     assert "Debye floor" in done.stdout
 
 
-def test_folder_in_json_names_every_source(folder):
+def test_folder_in_json_names_every_source(folder, monkeypatch):
+    monkeypatch.setattr("cloud_model.display.progress.LINE_EVERY", 0.0)
     done = run(folder, "--format", "json", "--temperature", 300)
     assert done.return_value == 1
     rows = json.loads(done.stdout)
     assert [row["error"] is None for row in rows] == [True, True, False]
     assert rows[0]["mae"] >= rows[1]["mae"]
     assert "broken" in done.stderr
+    assert "Validated: 3 of 3 crystals" in done.stderr
     assert {row["input"].split("/")[-1] for row in rows} == {"phonopy_params.yaml", "phonopy.yaml"}
 
 
