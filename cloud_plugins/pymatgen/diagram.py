@@ -104,8 +104,8 @@ def _draw_binary(
         capsize=3,
         label="CLOUD, 95%",
     )
-    energy = "Gibbs energy of formation" if GIBBS_ENERGY in rows[0] else "Formation energy"
-    axes.set(xlabel=f"Share of {second} among the atoms", ylabel=f"{energy} (eV/atom)", xlim=(-0.03, 1.03))
+    quantity = "Gibbs energy of formation" if GIBBS_ENERGY in rows[0] else "Formation energy"
+    axes.set(xlabel=f"Share of {second} among the atoms", ylabel=f"{quantity} (eV/atom)", xlim=(-0.03, 1.03))
     axes.margins(y=0.15)
     axes.legend()
 
