@@ -37,7 +37,8 @@ from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
 from cloud_model.physics.mixture import Spectra
-from cloud_model.properties.catalogue import SCALARS, ScalarTarget
+from cloud_model.properties.catalogue import SCALARS
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.finetuning.labels import LabelledTokens

@@ -19,7 +19,7 @@ from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.display.tables import markdown_table
 from cloud_model.network.predictor import Output, run_heads
-from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.baselines import baseline_predictions
 from recipes import finetune as recipe
 

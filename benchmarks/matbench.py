@@ -20,7 +20,7 @@ from cloud_model import Scope
 from cloud_model.scope.space_groups import space_group
 from cloud_model.training.evaluation import cross_validate
 from cloud_model.training.finetuning.ensemble import EnsembleSettings
-from cloud_model.training.finetuning.table import Columns
+from cloud_model.training.finetuning.labelled_crystals import Columns
 
 RESULTS = Path(__file__).parent / "results"
 

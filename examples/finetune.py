@@ -21,8 +21,9 @@ from pathlib import Path
 from ase.io import read
 
 from cloud_model.training.finetuning.ensemble import EnsembleSettings
+from cloud_model.training.finetuning.labelled_crystals import Columns
 from cloud_model.training.finetuning.reading import read_table
-from cloud_model.training.finetuning.table import Columns, finetune_table
+from cloud_model.training.finetuning.table import finetune_table
 from cloud_model.training.metrics import score_table
 from cloud_plugins import CloudCalculator
 

@@ -23,7 +23,8 @@ import torch
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.predictor import Predictor, run_heads
-from cloud_model.properties.catalogue import SCALARS, ScalarTarget
+from cloud_model.properties.catalogue import SCALARS
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cloud_model.network.predictor import Output
 from cloud_model.network.tokenizer import Tokens
 from cloud_model.physics.mixture import DebyeMixture
-from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 
 Array = NDArray[np.float64]

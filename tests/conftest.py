@@ -29,7 +29,8 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     from cloud_model.network.encoder import EncoderConfig
     from cloud_model.network.predictor import Predictor
     from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
-    from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, ScalarTarget
+    from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
+    from cloud_model.properties.targets import ScalarTarget
 
     torch.manual_seed(0)
     tokenizer = Tokenizer(build_vocabulary(SYMBOLS[:83]), max_length=96)

@@ -8,7 +8,8 @@ from math import inf
 
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import KNOWN
-from cloud_model.properties.catalogue import HARMONIC, ISOBARIC, PropertyInfo, ScalarTarget
+from cloud_model.properties.catalogue import HARMONIC, ISOBARIC, PropertyInfo
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.scope.description import Dialect
 
 MAX_NAME = 200  # characters

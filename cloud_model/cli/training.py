@@ -105,8 +105,9 @@ def finetune(
       cloud predict NaCl.cif --model gaps
     """
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
+    from cloud_model.training.finetuning.labelled_crystals import Columns
     from cloud_model.training.finetuning.reading import read_table
-    from cloud_model.training.finetuning.table import Columns, finetune_table
+    from cloud_model.training.finetuning.table import finetune_table
     from cloud_model.training.metrics import LEGEND, score_table
 
     if not targets and not heat_capacities:
@@ -239,8 +240,8 @@ def evaluate(
 
     from cloud_model.training import evaluation
     from cloud_model.training.finetuning.ensemble import EnsembleSettings
+    from cloud_model.training.finetuning.labelled_crystals import Columns
     from cloud_model.training.finetuning.reading import read_table
-    from cloud_model.training.finetuning.table import Columns
 
     rows = read_table(table)
     if finetune:

@@ -17,7 +17,7 @@ from cloud_model.network.predictor import Output, Predictor
 from cloud_model.network.tokenizer import TokenBatch, Tokens
 from cloud_model.physics.isobaric import UncertainExpansion
 from cloud_model.physics.mixture import Spectra
-from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.properties.targets import ScalarTarget
 
 Pooling = Literal["layers", "mean", "atoms", "cls"]
 

@@ -25,14 +25,10 @@ from cloud_model.training.finetuning.ensemble import (
     choose_transform,
     finetune_ensemble,
 )
+from cloud_model.training.finetuning.labelled_crystals import Columns, LabelledCrystals, check_table
 from cloud_model.training.finetuning.labels import LabelledTokens
 from cloud_model.training.finetuning.reading import column, grouped_folds
-from cloud_model.training.finetuning.table import (
-    MODEL,
-    Columns,
-    LabelledCrystals,
-    check_table,
-)
+from cloud_model.training.finetuning.table import MODEL
 from cloud_model.training.metrics import LEGEND, score_table, scores
 from cloud_model.training.state import remove_states
 

@@ -31,7 +31,7 @@ from cloud_model.scope.batches import scopes
 from cloud_model.training import evaluation
 from cloud_model.training.finetuning import table as finetuning
 from cloud_model.training.finetuning.ensemble import EnsembleSettings
-from cloud_model.training.finetuning.table import Columns
+from cloud_model.training.finetuning.labelled_crystals import Columns
 from cloud_model.training.pretraining.run import CorpusSettings, PretrainingRun
 from cloud_plugins.phonopy import quasi_harmonic, validation
 
@@ -183,7 +183,7 @@ WORK = {
     "cross_validate": (evaluation, "finetune_ensemble"),
     "ingest": (ingesting, "scopes"),
     "validate_heat_capacity": (validation, "from_calculation"),
-    "validate_quasi_harmonic": (quasi_harmonic, "_from_calculation"),
+    "validate_quasi_harmonic": (quasi_harmonic, "from_calculation"),
 }
 """Where the work of long functions begins."""
 

@@ -165,7 +165,7 @@ def test_tables_of_files(folder, tiny_checkpoint):
     import pandas as pd
 
     from cloud_model.checkpoints.checkpoint import Checkpoint
-    from cloud_model.training.finetuning.table import Columns, LabelledCrystals
+    from cloud_model.training.finetuning.labelled_crystals import Columns, LabelledCrystals
 
     names = ["good.cif", "two.cif", "missing.cif", "pipe.cif", "bomb.cif.gz", "latin1.cif"]
     table = pd.DataFrame({"file": names, "gap": range(6)})

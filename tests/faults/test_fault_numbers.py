@@ -147,7 +147,7 @@ def test_labels_that_are_none(label, tiny_checkpoint, tmp_path):
     import pandas as pd
 
     from cloud_model.checkpoints.checkpoint import Checkpoint
-    from cloud_model.training.finetuning.table import Columns, LabelledCrystals
+    from cloud_model.training.finetuning.labelled_crystals import Columns, LabelledCrystals
 
     table = pd.DataFrame({"crystal": ["a.cif", "b.cif"], "gap": ["1.0", label]})
     with pytest.raises(DataError, match=f"row 1 of column 'gap': '{label}' is not a finite number"):

@@ -15,7 +15,8 @@ from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.predictor import Predictor
 from cloud_model.network.tokenizer import Tokenizer, build_vocabulary
-from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, ScalarTarget
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
+from cloud_model.properties.targets import ScalarTarget
 
 SALT = bulk("NaCl", "rocksalt", a=5.64)
 TOKENIZER = Tokenizer(build_vocabulary(SYMBOLS[:20]), max_length=32)

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from cloud_model.errors import DataError
-from cloud_model.properties.catalogue import (
-    ScalarTarget,
-    imaginary_modes_warning,
-    magnetism_warning,
-)
+from cloud_model.properties.catalogue import imaginary_modes_warning, magnetism_warning
 from cloud_model.properties.intervals import share_within
+from cloud_model.properties.targets import ScalarTarget
 
 LABELS = np.array([0.2, 3.0, np.nan, 50.0, 700.0])
 NONE = np.zeros(len(LABELS))

@@ -11,8 +11,9 @@ from ase.build import bulk
 from cloud_model import CloudModel
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.errors import ArgumentError
-from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS, ScalarTarget
+from cloud_model.properties.catalogue import SCALARS, THERMODYNAMICS
 from cloud_model.properties.intervals import interval_factor, interval_factors
+from cloud_model.properties.targets import ScalarTarget
 
 FACTORS = {"0.5": 0.7, "0.9": 1.8, "0.95": 2.5}
 SALT = bulk("NaCl", "rocksalt", 5.64)

@@ -18,9 +18,11 @@ from cloud_model.errors import ArgumentError, CloudError, CloudWarning, CrystalE
 from cloud_model.network.heads import Prediction
 from cloud_model.network.predictor import Output, Predictor
 from cloud_model.physics.mixture import DebyeMixture, Spectra
-from cloud_model.properties.catalogue import HARMONIC, ScalarTarget
+from cloud_model.properties.catalogue import HARMONIC
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.finetuning import table as tables
 from cloud_model.training.finetuning.ensemble import EnsembleSettings, HeldOut, choose_transform
+from cloud_model.training.finetuning.labelled_crystals import Columns, LabelledCrystals
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels, normalised
 from cloud_model.training.finetuning.network import errors
 from cloud_model.training.finetuning.reading import (
@@ -32,7 +34,7 @@ from cloud_model.training.finetuning.reading import (
     numbers,
     read_table,
 )
-from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals, finetune_table
+from cloud_model.training.finetuning.table import MODEL, finetune_table
 
 CV = "heat_capacity_per_atom"
 METALS = ("Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "Tl", "Mg", "Ca", "Sr", "Ba")

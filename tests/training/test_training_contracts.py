@@ -19,14 +19,16 @@ from cloud_model.network.predictor import Output, Predictor
 from cloud_model.network.tokenizer import TokenBatch, Tokenizer, build_vocabulary
 from cloud_model.physics.debye import DebyeSolid
 from cloud_model.physics.mixture import DebyeMixture, Spectra
-from cloud_model.properties.catalogue import PropertyInfo, ScalarTarget
+from cloud_model.properties.catalogue import PropertyInfo
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training import evaluation
 from cloud_model.training.finetuning import network, table
 from cloud_model.training.finetuning.ensemble import EnsembleSettings, finetune_ensemble
+from cloud_model.training.finetuning.labelled_crystals import Columns
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels, normalised
 from cloud_model.training.finetuning.loss import COLDEST, MultiTaskLoss, curve_loss
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network, layer_groups
-from cloud_model.training.finetuning.table import Columns, finetune_table
+from cloud_model.training.finetuning.table import finetune_table
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.initialise import initialise_tokens
 from cloud_model.training.state import StateDirectory

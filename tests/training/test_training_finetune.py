@@ -22,9 +22,10 @@ from cloud_model.properties.catalogue import PropertyInfo
 from cloud_model.training.baselines import composition_features, symmetry_features
 from cloud_model.training.evaluation import MATBENCH_SEED, cross_validate, evaluate
 from cloud_model.training.finetuning.ensemble import EnsembleSettings, choose_transform, finetune_ensemble
+from cloud_model.training.finetuning.labelled_crystals import Columns, LabelledCrystals
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.reading import describe, formula_groups, grouped_folds, read_table
-from cloud_model.training.finetuning.table import MODEL, Columns, LabelledCrystals, finetune_table
+from cloud_model.training.finetuning.table import MODEL, finetune_table
 from cloud_model.training.metrics import calibration, scores
 
 CATIONS, ANIONS = ("Li", "Na", "K", "Rb", "Cs", "Ag"), ("F", "Cl", "Br", "I", "O")

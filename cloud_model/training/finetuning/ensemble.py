@@ -22,7 +22,8 @@ from cloud_model.network.batches import padded_rows
 from cloud_model.network.precision import Choice, check_precision, kernels
 from cloud_model.network.predictor import Output, Predictor
 from cloud_model.physics.mixture import DebyeMixture, Spectra
-from cloud_model.properties.catalogue import HARMONIC, PropertyInfo, ScalarTarget, Transform
+from cloud_model.properties.catalogue import HARMONIC, PropertyInfo
+from cloud_model.properties.targets import ScalarTarget, Transform
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule

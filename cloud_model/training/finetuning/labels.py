@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cloud_model.network.tokenizer import Tokens
-from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.properties.targets import ScalarTarget
 
 T = TypeVar("T", NDArray[np.float64], Tensor)
 S = TypeVar("S", NDArray[np.float64], Tensor)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cloud_model.network.predictor import Heads, Output, Predictor, run_heads
 from cloud_model.network.tokenizer import TokenTable
 from cloud_model.physics.mixture import DebyeMixture
-from cloud_model.properties.catalogue import ScalarTarget
+from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.batching import bucketed_batches
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels, normalised
 from cloud_model.training.finetuning.loss import MultiTaskLoss
