@@ -15,7 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from cloud_model.errors import ArgumentError, CheckpointError, shortly, warn_user
+from cloud_model.arguments import checked_path
+from cloud_model.errors import CheckpointError, warn_user
 
 DEFAULT = "cloud-mini"
 BASE = "cloud-base"  # the encoder that has seen no label
@@ -68,10 +69,7 @@ def resolve(name: str | os.PathLike[str] | None = None) -> Path:
     """
     if name is None:
         name = DEFAULT
-    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
-        raise ArgumentError(
-            f"model {shortly(name)}", "is neither a name nor a directory", "Give one, or a CloudModel."
-        )
+    checked_path("model", name)
     bundled = _bundled()
     if name in bundled:
         return bundled[str(name)]

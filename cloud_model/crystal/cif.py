@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from itertools import compress
 from math import cos, radians, sin, sqrt
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ from cloud_model.crystal.occupancies import (
     disordered,
     shared_sites,
     sole_elements,
+    warn_of_empty_sites,
 )
 from cloud_model.crystal.stated import is_volume
 from cloud_model.crystal.symmetry_operations import IDENTITY, Operations
@@ -186,7 +188,7 @@ def crystal_blocks(text: str, label: str = "CIF") -> list[Block]:
 def read_block(block: Block, label: str = "CIF") -> Crystal:
     """Read the crystal of a data block; raises as `read_cif` does."""
     with _named_in_errors(label):
-        block = _without_dummies(block)
+        block = _only_atoms(block, label)
         lattice = _lattice(block)
         sites = _sites(block, lattice)
         if alternatives := _alternatives(block, label):
@@ -221,8 +223,8 @@ def _named_in_errors(label: str) -> Iterator[None]:
         raise CrystalError(label, str(error), error.remedy) from None
 
 
-def _without_dummies(block: Block) -> Block:
-    """Leave out sites that are not atoms, such as centroids."""
+def _only_atoms(block: Block, label: str) -> Block:
+    """Leave out sites that are not atoms: centroids and empty ones."""
     labels = set(block.get("_atom_site_label", ()))
     for word in block.get("_atom_site_aniso_label", ()) if labels else ():
         if word not in labels and word not in UNKNOWN:
@@ -230,13 +232,22 @@ def _without_dummies(block: Block) -> Block:
                 f"it has displacement parameters of {word[:40]}, which is not among its sites",
                 "Add the site, or delete the parameters of it.",
             )
-    flags = block.get("_atom_site_calc_flag", [])
-    atoms = [flag.lower() != "dum" for flag in flags]
-    if all(atoms):
+    block = _of_sites(block, [flag.lower() != "dum" for flag in block.get("_atom_site_calc_flag", ())])
+    filled = [amount != 0 for amount in numbers(block, "_atom_site_occupancy", 1.0)]
+    if not all(filled):
+        if not any(filled):
+            raise MalformedCifError("all its sites have occupancy 0", "Correct their occupancies.")
+        warn_of_empty_sites(filled.count(False), label)
+    return _of_sites(block, filled)
+
+
+def _of_sites(block: Block, kept: Sequence[bool]) -> Block:
+    """A block with some of its sites."""
+    if all(kept):
         return block
     return {
-        tag: [value for value, atom in zip(values, atoms, strict=True) if atom]
-        if tag.startswith("_atom_site_") and len(values) == len(atoms)
+        tag: list(compress(values, kept))
+        if tag.startswith("_atom_site_") and len(values) == len(kept)
         else values
         for tag, values in block.items()
     }

@@ -1,4 +1,4 @@
-"""Crystals from the objects of ASE and pymatgen."""
+"""Crystals from the objects of ASE, pymatgen and phonopy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloud_model.crystal.crystal import (
     no_volume,
 )
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
-from cloud_model.crystal.occupancies import shared_sites, sole_element, sole_elements
+from cloud_model.crystal.occupancies import filled_sites, shared_sites, sole_element
 from cloud_model.crystal.reading import malformed
 from cloud_model.crystal.stated import VOLUME, check_positions, check_volume, contradiction
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
@@ -31,7 +31,7 @@ def from_object(crystal: Any) -> Crystal:
 
     Parameters
     ----------
-    crystal : ase.Atoms, pymatgen Structure, its dict, or ComputedStructureEntry
+    crystal : ase.Atoms, pymatgen Structure, its dict, ComputedStructureEntry, or PhonopyAtoms
         Or a `Crystal`, which is returned.
 
     Raises
@@ -49,6 +49,8 @@ def from_object(crystal: Any) -> Crystal:
         return from_pymatgen(crystal)
     if _is_instance(entry_structure := getattr(crystal, "structure", None), *_STRUCTURE):
         return from_pymatgen(entry_structure)
+    if _is_instance(crystal, "phonopy.structure.atoms", "PhonopyAtoms"):
+        return Crystal(crystal.cell, crystal.scaled_positions, np.array(crystal.numbers, dtype=np.int64))
     if isinstance(crystal, dict):
         return from_pymatgen_dict(crystal)
     raise CrystalError(
@@ -78,8 +80,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
     numbers = atoms.numbers
     if shares := _noted_occupancies(atoms, label):
         rows, shares = shared_sites(positions, shares, lattice)
-        positions = positions[rows]
-        numbers = sole_elements(lattice, positions, shares, label or formula_of(numbers))
+        positions, numbers = filled_sites(lattice, positions[rows], shares, label or formula_of(numbers))
     crystal = Crystal(lattice, positions, numbers, label)
     _warn_unless_periodic(crystal, atoms.pbc)
     return crystal
@@ -100,8 +101,8 @@ def from_pymatgen(structure: Any, label: str = "") -> Crystal:
         _shares([(species.symbol, amount) for species, amount in site.species.items()], name)
         for site in structure
     ]
-    lattice, positions = structure.lattice.matrix, structure.frac_coords
-    crystal = Crystal(lattice, positions, sole_elements(lattice, positions, shares, name), label)
+    lattice = structure.lattice.matrix
+    crystal = Crystal(lattice, *filled_sites(lattice, structure.frac_coords, shares, name), label)
     _warn_unless_periodic(crystal, structure.lattice.pbc)
     return crystal
 
@@ -124,27 +125,29 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
             [(share["element"], float(share["occu"])) for share in site["species"]]
             for site in structure["sites"]
         ]
-        numbers = sole_elements(lattice, positions, [_shares(site, name) for site in shares], name)
-        crystal = Crystal(lattice, positions, numbers, label)
-        _compare(crystal, structure, name)
+        sites = filled_sites(lattice, positions, [_shares(site, name) for site in shares], name)
+        crystal = Crystal(lattice, *sites, label)
+        _compare(lattice, positions, structure, name)
     return crystal
 
 
-def _compare(crystal: Crystal, structure: dict[str, Any], label: str) -> None:
-    """Compare a crystal with what the dictionary says twice, its cell and positions; labels are free names."""
+def _compare(
+    lattice: NDArray[np.float64], positions: NDArray[np.float64], structure: dict[str, Any], label: str
+) -> None:
+    """Compare cell and positions with what the dictionary says twice; labels are free names."""
     cell = structure["lattice"]
     if "a" in cell:
-        lengths = np.linalg.norm(crystal.lattice, axis=1)
+        lengths = np.linalg.norm(lattice, axis=1)
         stated = np.array([cell["a"], cell["b"], cell["c"]], dtype=float)
         if (np.abs(stated - lengths) > VOLUME * lengths).any():
             raise contradiction(
                 label, f"lattice vectors of {_words(lengths)} Angstrom", f"{_words(stated)} as a, b and c"
             )
-    check_volume(crystal.lattice, cell.get("volume"), "volume", label)
+    check_volume(lattice, cell.get("volume"), "volume", label)
     places = [site["xyz"] for site in structure["sites"] if "xyz" in site]
-    if len(places) == len(crystal):
-        stated = np.linalg.solve(crystal.lattice.T, np.array(places, dtype=float).T).T
-        check_positions(crystal.lattice, crystal.positions, stated, "xyz", label)
+    if len(places) == len(positions):
+        stated = np.linalg.solve(lattice.T, np.array(places, dtype=float).T).T
+        check_positions(lattice, positions, stated, "xyz", label)
 
 
 def _words(numbers: NDArray[np.float64]) -> str:

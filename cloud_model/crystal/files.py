@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import os
 import re
 import stat
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cloud_model.confined import confined, confined_iterator
+from cloud_model.crystal.compression import BEGINNINGS, DAMAGE, SUFFIXES, decompressed
 from cloud_model.crystal.conversions import from_object
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.formats import Format, find_format
@@ -34,15 +30,6 @@ CONFINED = 2**14
 """Bytes from which a content is read in a process of its own, whose time and memory are limited. Its start takes 0.3 s,
 once, and each content 0.2 ms; no mutated file of fewer bytes took longer than 2 s (``tools/mutate.py``)."""
 
-_COMPRESSION: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".z": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".lzma": lzma.open,
-}
-_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"\x28\xb5\x2f\xfd": None}
-_DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 _UNCLEAR = (LookupError, TypeError, AttributeError, AssertionError, OverflowError, StopIteration)
 _SELECTION = re.compile(r"(.+)@(-?\d{1,18}|-?\d{0,18}:-?\d{0,18}(?::-?\d{0,18})?)", re.DOTALL)
 _QUOTED = 80  # most characters of a text that errors show
@@ -348,29 +335,32 @@ def read_bytes(path: Path, label: str) -> bytes:
     CrystalError
         If it cannot be read, is not a regular file, or holds more than ``MAX_BYTES``.
     """
-    compression = _COMPRESSION.get(path.suffix.lower())
+    compression = SUFFIXES.get(path.suffix.lower())
     try:
-        _check_regular(path.stat().st_mode, label)  # opening a pipe would wait for its writer
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            _check_regular(status.st_mode, label)  # it may have been replaced
-            size = MAX_BYTES if compression else min(MAX_BYTES, status.st_size)  # all of which is allocated
-            content: bytes = (compression(file) if compression else file).read(size + 1) or b""
-    except _DAMAGE as error:
-        if isinstance(error, CrystalError):
-            raise
+        content = _content(path)
+        if content and compression:
+            content = decompressed(content, compression, MAX_BYTES + 1, CONFINED)
+    except DAMAGE as error:
         raise CrystalError(
             label,
             f"it cannot be read: {getattr(error, 'strerror', None) or first_line(error)}",
             "Check its name, permissions and content.",
         ) from None
+    if content is None:
+        raise CrystalError(label, "it is not a regular file", "Give the name of a file.")
     _check_bytes(content, label)
     return content
 
 
-def _check_regular(mode: int, label: str) -> None:
-    if not stat.S_ISREG(mode):
-        raise CrystalError(label, "it is not a regular file", "Give the name of a file.")
+def _content(path: Path) -> bytes | None:
+    """Bytes of a file, at most one more than are allowed; None of what is no regular file."""
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
+        return None
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):  # it has been replaced
+            return None
+        return file.read(min(MAX_BYTES, status.st_size) + 1)  # all of which is allocated
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -382,7 +372,7 @@ def _check_bytes(content: bytes, label: str) -> None:
         raise CrystalError(
             label, f"it holds more than {MAX_BYTES // 2**20} MiB", "Split it, or write one crystal to a file."
         )
-    if content.startswith(tuple(_COMPRESSED)):
+    if content.startswith(tuple(BEGINNINGS)):
         raise CrystalError(label, "it is compressed, twice or with an unusual name", "Decompress it.")
 
 
@@ -400,19 +390,18 @@ def is_text(source: Any) -> bool:
 
 
 def _without_compression(path: Path) -> str:
-    return path.stem if path.suffix.lower() in _COMPRESSION else path.name
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def _open_text(content: bytes, label: str, name: str, selection: Selection) -> CrystalFile:
-    opened = next(
-        (opened for magic, opened in _COMPRESSED.items() if opened and content.startswith(magic)), None
-    )
-    try:
-        content = opened(io.BytesIO(content)).read(MAX_BYTES + 1) if opened else content
-    except _DAMAGE as error:
-        raise CrystalError(
-            label or "text", f"it cannot be decompressed: {first_line(error)}", "Repair it."
-        ) from None
+    compression = next((kind for start, kind in BEGINNINGS.items() if content.startswith(start)), "")
+    if compression:
+        try:
+            content = decompressed(content, compression, MAX_BYTES + 1, CONFINED)
+        except DAMAGE as error:
+            raise CrystalError(
+                label or "text", f"it cannot be decompressed: {first_line(error)}", "Repair it."
+            ) from None
     quoted = f"text {content[:_QUOTED].decode(errors='replace')[: _QUOTED // 2]!r}"
     _check_bytes(content, label or quoted)
     form = find_format(_without_compression(Path(name)) if name else "", content, label or quoted)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud_model.errors import CrystalError, DisorderedCrystalError
+from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
 TOLERANCE = 0.002
 """How far the occupancies of a site may add up to something else than one: 0.999 and 1.001 are rounded ones."""
@@ -69,6 +69,29 @@ def shared_sites(
         kept[int(left[0])] = [share for row in left[here] for share in shares[row]]
         left = left[~here]
     return np.array(sorted(kept)), [kept[row] for row in sorted(kept)]
+
+
+def filled_sites(
+    lattice: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    shares: Sequence[Iterable[tuple[int, float]]],
+    label: str,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the sites that are not empty, and the element that fills each; raises as `sole_elements`."""
+    sites = [list(site) for site in shares]
+    empty = [not any(amount for _, amount in site) for site in sites]
+    if any(empty):
+        warn_of_empty_sites(sum(empty), label)
+        positions = positions[~np.array(empty)]
+        sites = [site for site in sites if any(amount for _, amount in site)]
+    return positions, sole_elements(lattice, positions, sites, label)
+
+
+def warn_of_empty_sites(number: int, label: str) -> None:
+    """Tell that sites of occupancy 0 are no atoms."""
+    warn_user(
+        f"{label}: {number} of its sites {'is' if number == 1 else 'are'} empty (occupancy 0), and left out."
+    )
 
 
 def sole_elements(

@@ -9,7 +9,7 @@ import numpy as np
 
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.occupancies import sole_elements
+from cloud_model.crystal.occupancies import filled_sites
 from cloud_model.crystal.reading import malformed
 from cloud_model.crystal.stated import (
     check_count,
@@ -55,17 +55,17 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
         lattice = np.array(attributes["lattice_vectors"], dtype=float).reshape(3, 3)
         cartesian = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(len(shares), 3)
         positions = np.linalg.solve(lattice.T, cartesian.T).T
-        crystal = Crystal(lattice, positions, sole_elements(lattice, positions, shares, label), label)
+        fractional = attributes.get("fractional_site_positions")
+        if fractional is not None:
+            stated = np.array(fractional, dtype=float).reshape(positions.shape)
+            check_positions(lattice, positions, stated, "fractional_site_positions", label)
+        crystal = Crystal(lattice, *filled_sites(lattice, positions, shares, label), label)
         _compare(crystal, attributes, label)
         return crystal
 
 
 def _compare(crystal: Crystal, attributes: Mapping[str, Any], label: str) -> None:
     """Compare a crystal with what the attributes state besides its sites."""
-    fractional = attributes.get("fractional_site_positions")
-    if fractional is not None:
-        stated = np.array(fractional, dtype=float).reshape(crystal.positions.shape)
-        check_positions(crystal.lattice, crystal.positions, stated, "fractional_site_positions", label)
     check_elements(crystal, attributes.get("elements"), "elements", label)
     for name in _FORMULAS:
         check_formula(crystal, attributes.get(name), name, label)

@@ -19,8 +19,12 @@ Tiers = tuple[frozenset[int], ...]
 """Hall numbers that a name may mean: those by convention, then all, for a cell that contradicts the convention."""
 
 _SUFFIX = re.compile(
-    r"(.+?)(?::(.*)|(hr|[hrsz]|o[12]|origin(?:choice)?[12]|(?:hexagonal|rhombohedral)(?:axes)?))?"
+    r"(.+?)(?::(.*)|(hr|[hrsz]|o[12]|origin(?:choice)?[12]|(?:hexagonal|rhombohedral)(?:axes)?"
+    r"|uniqueaxis[abc](?:cellchoice[123])?|cellchoice[123]))?"
 )
+_AXIS_AND_CELL = re.compile(r"(?:uniqueaxis([abc]))?(?:cellchoice([123]))?")
+_NUMBERED = re.compile(r"(.+?)[\s,]*\(?(?:No\.?|#)\s*(\d{1,3})\)?", re.IGNORECASE)
+_MARKUP = re.compile(r"</?(?:sub|sup|i|em)>", re.IGNORECASE)
 _CHOICES = {
     "s": ("1", ""),
     "z": ("2", ""),
@@ -128,9 +132,13 @@ def settings_named(symbol: str) -> Tiers:
     """Find the settings that a Hermann-Mauguin symbol may mean; none if it is unknown.
 
     Read are short and full symbols, with and without spaces and underscores, old ones of cubic groups ('F d 3 m')
-    and of double glide planes ('C m c a'), and a suffix for the origin (:1, :2, S, Z, O1, O2) or the axes (:H, :R, H,
-    R, HR, or a code such as :b2 or :cab).
+    and of double glide planes ('C m c a'), marks of subscripts and bars ('P 2~1~/c', 'P bar 1'), the number after the
+    symbol ('P -1 (No. 2)'), and a suffix for the origin (:1, :2, S, Z, O1, O2, 'origin choice 2') or the axes (:H, :R,
+    H, R, HR, 'hexagonal axes', 'unique axis b, cell choice 1', or a code such as :b2 or :cab).
     """
+    if numbered := _NUMBERED.fullmatch(symbol.strip()):  # as in P 21/c (No. 14)
+        (same_group,) = settings_of_number(int(numbered[2])) or (frozenset(),)
+        return tuple(filter(None, (tier & same_group for tier in settings_named(numbered[1]))))
     match = _SUFFIX.fullmatch(_plain(symbol))
     if match is None:
         return ()
@@ -149,13 +157,20 @@ def chosen(tiers: Tiers, code: str) -> Tiers:
     """Narrow settings down to those of a code for axes or origin, if there are any."""
     code = re.sub("origin(choice)?", "o", _plain(code)).removesuffix("axes")
     wanted = _CHOICES.get(code, (code.replace("abc", ""),))
+    named = _AXIS_AND_CELL.fullmatch(code) if code else None
 
     def fits(choice: str) -> bool:
+        if named:
+            return choice[:1] in (named[1] or "abc") and choice[1:] in ("", named[2] or choice[1:])
         origin = choice[:1] if choice[:1].isdigit() and "abc" not in code else None
         return choice in wanted or origin in wanted or (not choice and wanted == ("1",))
 
-    found = frozenset(i for i in frozenset().union(*tiers) if fits(settings()[i - 1].choice))
-    return (found,) if found else ()
+    every = frozenset().union(*tiers)
+    found = [
+        frozenset(i for i in tier if fits(settings()[i - 1].choice))
+        for tier in (tiers if named else (every,))
+    ]
+    return tuple(filter(None, found))
 
 
 @cache
@@ -205,6 +220,8 @@ def _spellings(setting: Setting) -> Sequence[str]:
 
 
 def _plain(symbol: str) -> str:
-    """Small letters and figures only, with the bar of an axis before it."""
+    """Small letters and figures only, with the bar of an axis before it; without the marks of subscripts."""
+    symbol = _MARKUP.sub("", symbol)
+    symbol = re.sub(r"\\?(?:bar|overline)\s*\{?\s*(\d)\}?", r"-\1", re.sub(r"(\d)\s*bar\b", r"-\1", symbol))
     symbol = re.sub(r"(\d)[\u0304\u0305]", r"-\1", unicodedata.normalize("NFKD", symbol))
-    return re.sub(r"[\s_()]", "", symbol.replace("\u2212", "-")).lower()
+    return re.sub(r"[\s_(){},~$]", "", symbol.replace("\u2212", "-")).lower()

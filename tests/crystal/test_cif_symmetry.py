@@ -11,7 +11,7 @@ import pytest
 import spglib
 
 from cloud_model.crystal.cif import read_cif
-from cloud_model.crystal.settings import setting_name, settings
+from cloud_model.crystal.settings import setting_name, settings, settings_named
 from cloud_model.errors import CloudWarning, CrystalError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING", "ignore:Use get_magnetic_spacegroup")
@@ -235,3 +235,42 @@ def test_a_hundred_sites_of_a_named_group_take_no_time():
     started = time.process_time()
     assert len(read_cif(cif((90, 90, 90, 90, 90, 90), sites, named("F m -3 m")))) == 70 * 192
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(("spelling", "number", "choice"), [
+    ("P 2~1~/c", 14, "b1"), ("P2<sub>1</sub>/c", 14, "b1"), ("$P2_1/c$", 14, "b1"), ("P2_{1}/c", 14, "b1"),
+    ("P2(1)/c", 14, "b1"), ("P bar 1", 2, ""), ("P\\bar{1}", 2, ""), ("F m 3bar m", 225, ""),
+    ("R\\overline{3}c:H", 167, "h"),
+    ("P -1 (No. 2)", 2, ""), ("P 21/c #14", 14, "b1"), ("P 21/c, No. 14", 14, "b1"),
+    ("R -3 m {hexagonal axes}", 166, "h"),
+    ("F d d d, origin choice 2", 70, "2"), ("P 21/c unique axis b", 14, "b1"),
+    ("P 21/c unique axis c, cell choice 2", 14, "c2"),
+    ("C 1 2/c 1 cell choice 1", 15, "b1"), ("C2/c, unique axis b, cell choice 3", 15, "b3"),
+])  # fmt: skip
+def test_rare_spellings(spelling, number, choice):
+    (meant,) = settings_named(spelling)[0]
+    assert (settings()[meant - 1].number, settings()[meant - 1].choice) == (number, choice)
+
+
+@pytest.mark.parametrize("symbol", [
+    "P 21/c (No. 15)", "P -3 m", "P 6/m 3/m", "F m -3 m 1", "P -4 bar", "P 1 21/c 1 unique axis c", "P -1 (No. 999)",
+])  # fmt: skip
+def test_symbols_of_no_group_or_of_two(symbol):
+    assert not settings_named(symbol)
+
+
+def test_atoms_that_collide_in_one_setting_decide_for_the_other():
+    """An oxygen 0.1 Angstrom off a mirror plane of one origin is at an ordinary place of the other."""
+    cell, sites = (5, 6, 7, 90, 90, 90), [("O1", "O", (0.02, 0.145, 0))]
+    crystal = read_cif(cif(cell, sites, named("P m m n")))
+    meant = read_cif(cif(cell, sites, named("P m m n :2")))
+    assert np.array_equal(crystal.positions, meant.positions)
+    with pytest.warns(CloudWarning, match=r"0\.20 Angstrom apart"):
+        read_cif(cif(cell, sites, named("P m m n :1")))
+
+
+def test_collisions_in_an_oblique_cell_are_not_searched(monkeypatch):
+    """Whose images near an atom are too many."""
+    monkeypatch.setattr("cloud_model.crystal.cif.closest_contact", lambda *_: pytest.fail("searched"))
+    with pytest.raises(CrystalError):
+        read_cif(cif((900, 900, 0.001, 90, 90, 90), [("O1", "O", (0.02, 0.145, 0.1))], named("P m m n")))

@@ -153,6 +153,27 @@ def test_other_occupancies_are_not(amount, reason):
             from_object(crystal)
 
 
+def test_sites_without_atoms_are_left_out():
+    """In objects and dictionaries as in files."""
+    structure = SALT.as_dict()
+    structure["sites"][0]["species"][0]["occu"] = 0
+    atoms = AseAtomsAdaptor.get_atoms(SALT)
+    atoms.set_array("occupancy", np.arange(8).astype(bool).astype(float))
+    for crystal in (structure, Structure.from_dict(structure), atoms):
+        with pytest.warns(CloudWarning, match="1 of its sites is empty"):
+            assert from_object(crystal).formula == "Na3Cl4"
+
+
+def test_cells_of_phonopy():
+    phonopy = pytest.importorskip("phonopy.structure.atoms")
+    atoms = phonopy.PhonopyAtoms(
+        symbols=[site.specie.symbol for site in SALT],
+        cell=SALT.lattice.matrix,
+        scaled_positions=SALT.frac_coords,
+    )
+    assert same(from_object(atoms), salt())
+
+
 def test_valences_and_isotopes_of_one_element_share_a_site():
     mixed = Structure(
         Lattice.cubic(4), [{"Fe2+": 0.333, "Fe3+": 0.667}, {"H": 0.5, "D": 0.5}], [[0] * 3, [0.5] * 3]

@@ -20,7 +20,7 @@ from ase.io import write
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from cloud_model import Scope
-from cloud_model.crystal import files
+from cloud_model.crystal import compression, files
 from cloud_model.crystal.files import read_crystal, read_crystals
 from cloud_model.errors import CloudError, CrystalError
 
@@ -298,6 +298,26 @@ def test_decompression_is_bounded(tmp_path, monkeypatch, suffix, compress):
     bomb.write_bytes(compress.compress(bytes(2**24)))
     with pytest.raises(CrystalError, match="more than 1 MiB"):
         read_crystal(bomb)
+
+
+@pytest.mark.parametrize("compress", [gzip, bz2, lzma])
+def test_what_expands_far_is_decompressed_within_limits(tmp_path, monkeypatch, compress):
+    """In a process that can be ended; a small content is not."""
+
+    def takes_too_long(*_):
+        raise TimeoutError("it takes more than 30 s")
+
+    monkeypatch.setattr(compression, "confined", takes_too_long)
+    write(tmp_path / "salt.cif", SALT)
+    content = (tmp_path / "salt.cif").read_bytes()
+    assert describe(compress.compress(content)) == TEXT
+    bomb = compress.compress(content + b" " * files.CONFINED)
+    assert len(bomb) < 1000
+    with pytest.raises(CrystalError, match=r"cannot be decompressed: it takes more than 30 s"):
+        read_crystal(bomb)
+    (tmp_path / "bomb.cif.gz").write_bytes(gzip.compress(bytes(files.CONFINED)))
+    with pytest.raises(CrystalError, match=r"cannot be read: it takes more than 30 s"):
+        read_crystal(tmp_path / "bomb.cif.gz")
 
 
 def test_cartesian_and_fractional_files_agree(tmp_path):

@@ -331,6 +331,11 @@ FILES = [
          CrystalError, "hydrogen atoms have no positions"),
     *(file(f"full{i}.cif", cif(f"Na1 Na 0 0 0 {word}\n"), f"occupancy {word}", None)
       for i, word in enumerate(["0.999", "0.9999", "1.001"])),
+    file("empty_site.cif", cif("Na1 Na 0 0 0 1\nCl1 Cl .5 .5 .5 1\nK1 K .5 0 0 0\n"), "site of occupancy 0", CloudWarning,
+         "1 of its sites is empty"),
+    file("empty_sites.json", structure(sites=[{"abc": [0, 0, i / 2], "species": [{"element": "Na", "occu": i}]} for i in (0, 1)]),
+         "site of occupancy 0 in JSON", CloudWarning, "1 of its sites is empty"),
+    file("vacancy.json", optimade({"chemical_symbols": ["vacancy"]}), "OPTIMADE structure of vacancies", CrystalError, "no atoms"),
     file("overfull.cif", cif("Na1 Na 0 0 0 4\n"), "occupancy 4", CrystalError, "occupancy above 1, namely 4"),
     # numbers in a CIF
     *(file(f"length{i}.cif", cif(head=cell(a=word)), f"length {word}", CrystalError, reason)
@@ -344,7 +349,7 @@ FILES = [
                                           ("0x1", "not all its values"), ("1,5", "not all its values")])),
     *(file(f"occupancy{i}.cif", cif(f"Na1 Na 0 0 0 {word}\n"), f"occupancy {word}", error, reason)
       for i, (word, error, reason) in enumerate([("0.5", DisorderedCrystalError, "partly occupied"),
-                                                 ("0", DisorderedCrystalError, "partly occupied"),
+                                                 ("0", CrystalError, "all its sites have occupancy 0"),
                                                  ("nan", CrystalError, "not all its values")])),
     *(file(f"element{i}.cif", cif(f"{word} {word} 0 0 0 1\n"), f"element {word}", CrystalError, "not an element")
       for i, word in enumerate(["X", "Va", "Wat", "Uue", "Na,K", "Na0.5K0.5"])),
