@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 
-_FILE_WIDTH = 160
+_FILE_WIDTH = 80
 
 
 def print_json(records: Iterable[Record], file: IO[str] | None = None) -> None:
@@ -44,7 +44,7 @@ def print_csv(records: Iterable[Record], file: IO[str] | None = None) -> None:
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal or as ``COLUMNS`` says, else wide enough for a file."""
+    """Where tables go: as wide as the terminal or as ``COLUMNS`` says, else as a page of text."""
     from rich.console import Console
 
     fits = sys.stdout.isatty() or "COLUMNS" in os.environ

@@ -125,6 +125,7 @@ def stability(
     ]
     index = getattr(crystals, "index", None) if _is_pandas(crystals) else None
     frame = pd.DataFrame(rows, index=index, columns=[*missing, "error"])
+    frame["space_group"] = frame["space_group"].astype("Int64")
     if "out_of_domain" in frame:
         frame["out_of_domain"] = frame["out_of_domain"].astype("boolean")
     return frame

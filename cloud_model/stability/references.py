@@ -81,6 +81,12 @@ class References:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def theory(self) -> str:
+        """What the energies are, in words."""
+        since = {"2018": "before", "2020": "since"}[self.scheme]
+        return f"PBE and PBE+U, the Materials Project's corrections {since} 2020"
+
     def __repr__(self) -> str:
         return f"References({self.source!r}, {len(self)} phases)"
 

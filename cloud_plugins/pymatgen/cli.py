@@ -15,8 +15,11 @@ from cloud_model.atomic import write_atomically
 from cloud_model.cli import options
 from cloud_model.cli.inputs import CHUNK, Report, batched, chunks
 from cloud_model.cli.output import console, print_csv, print_json, uncertain
+from cloud_model.scope.explanation import space_group_symbol
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cloud_model.cli.inputs import Source
     from cloud_model.model import CloudModel
     from cloud_model.stability.references import References
@@ -25,17 +28,6 @@ Record = dict[str, Any]
 
 _PHASES = "competing\nphases"
 _PHASES_WIDTH = 9
-_FOLDED = ("prototype", "orbits")  # columns of candidates that may break between words
-_HULL_COLUMNS = (
-    "crystal",
-    "formula",
-    "group",
-    "above hull\neV/atom",
-    "95% interval",
-    "stable",
-    _PHASES,
-    "known as",
-)
 
 
 _references = click.option(
@@ -98,16 +90,17 @@ def hull(
     loaded = options.load(model)
     report = Report()
     records = _records(loaded, portions, compared, temperature, report)
-    if plot is not None:
-        kept = list(records)
-        _draw(plot, [record for record in kept if not record["error"]], compared, temperature, loaded)
-        records = iter(kept)
+    kept = [] if plot is None else list(records)
+    records = records if plot is None else iter(kept)
     if output_format == "json":
         print_json(records)
     elif output_format == "csv":
         print_csv(_flat(record) for record in records)
     else:
-        _print_table(records)
+        _print_table(records, compared, temperature)
+    if plot is not None:
+        _draw(plot, [record for record in kept if not record["error"]], compared, temperature, loaded)
+        click.echo(f"Wrote {plot}", err=True)
     return report.exit_code
 
 
@@ -164,6 +157,7 @@ def screen(
     overwrite: bool,
     model: str | None,
     output_format: str,
+    temperature: float | None,
     **settings: Any,
 ) -> None:
     """Rank the crystals that elements could form by stability.
@@ -188,9 +182,10 @@ def screen(
     from cloud_plugins.pymatgen.screening import screen as run
     from cloud_plugins.pymatgen.starting_structures import write_structures
 
+    compared = _read_references(references, join)
     frame = run(
         elements,
-        references=_read_references(references, join),
+        references=compared,
         known_prototypes=None if prototypes is None else References.load(prototypes),
         n_sites=max_sites,
         space_groups=numbers,
@@ -198,6 +193,7 @@ def screen(
         output=output,
         n_jobs=jobs,
         progress=True,
+        temperature=temperature,
         model=model,
         **settings,
     )
@@ -212,7 +208,7 @@ def screen(
     elif output_format == "csv":
         print_csv(_flat(record) for record in records)
     else:
-        _print_candidates(records)
+        _print_candidates(records, compared, temperature)
 
 
 def _check_join(references: Path | None, join: bool) -> None:
@@ -283,10 +279,20 @@ def mixture(decomposition: Mapping[str, float] | None) -> str:
     return " + ".join(formula if share > 0.995 else f"{share:.2f} {formula}" for formula, share in phases)
 
 
-def _print_table(records: Iterator[Record]) -> None:
+def _print_table(records: Iterator[Record], references: References | None, temperature: float | None) -> None:
     from cloud_model.cli.prediction_tables import FILE_WIDTH, narrowed, short_name, table_of, widths_of
 
     screen = console()
+    titles = (
+        "crystal",
+        "formula",
+        "group",
+        _heading(temperature),
+        "95% interval",
+        "stable",
+        _PHASES,
+        "known as",
+    )
     half_widths = []
     for group in batched((record for record in records if not record["error"]), CHUNK):
         half_widths += [_half_width(row) for row in group]
@@ -294,45 +300,81 @@ def _print_table(records: Iterator[Record]) -> None:
             (
                 short_name(row),
                 row["formula"],
-                str(row["space_group"]),
+                space_group_symbol(row["space_group"]),
                 _distance(row),
-                f"{row['energy_above_hull_low']:+.2f} to {row['energy_above_hull_high']:+.2f}",
+                f"{row['energy_above_hull_low']:+.2f}, {row['energy_above_hull_high']:+.2f}",
                 f"{row['probability_stable']:.0%}",
                 mixture(row["decomposition"]),
                 row["known"] or "",
             )
             for row in group
         ]
-        columns = dict(zip(_HULL_COLUMNS, zip(*rows, strict=True), strict=True))
+        columns = dict(zip(titles, zip(*rows, strict=True), strict=True))
         least = {"crystal": FILE_WIDTH, _PHASES: _PHASES_WIDTH}
         widths = narrowed(widths_of(columns), screen.width, least, gap=1)
         screen.print(table_of(columns, widths, gap=1))
     if half_widths:
-        screen.print(f"\n{difference_that_counts(half_widths)}")
+        screen.print()
+        _print_notes(screen, references, temperature, half_widths)
 
 
-def _print_candidates(records: Sequence[Record]) -> None:
+def _print_candidates(
+    records: Sequence[Record], references: References | None, temperature: float | None
+) -> None:
     from cloud_model.cli.prediction_tables import narrowed, table_of, widths_of
 
     columns = {
         "formula": [row["formula"] for row in records],
-        "group": [str(row["space_group"]) for row in records],
+        "group": [space_group_symbol(row["space_group"]) for row in records],
         "orbits": [_shown_orbits(row) for row in records],
-        "above hull\neV/atom": [_distance(row) for row in records],
+        _heading(temperature): [_distance(row) for row in records],
         "stable": [f"{row['probability_stable']:.0%}{'*' * _doubtful(row)}" for row in records],
         _PHASES: [mixture(row["decomposition"]) for row in records],
         "known as": [row["known"] or "" for row in records],
         "prototype": [row["prototype"] for row in records],
     }
     shown = {title: cells for title, cells in columns.items() if any(cells)}
-    longest = {title: max(len(word) for cell in columns[title] for word in cell.split()) for title in _FOLDED}
+    prototype, orbits = (
+        max(len(word) for cell in [title, *columns[title]] for word in cell.split())
+        for title in ("prototype", "orbits")
+    )
     screen = console()
-    widths = narrowed(widths_of(shown), screen.width, longest | {_PHASES: _PHASES_WIDTH}, gap=1)
+    widths = widths_of(shown)
+    for least in (
+        {"prototype": prototype, _PHASES: 2 * _PHASES_WIDTH, "orbits": orbits},
+        {_PHASES: _PHASES_WIDTH},
+    ):
+        widths = narrowed(widths, screen.width, least, gap=1)
     screen.print(table_of(shown, widths, gap=1))
     screen.print()
     if any(map(_doubtful, records)):
         screen.print("*: unlike the training crystals (out of domain), so do not trust its predictions.")
-    screen.print(difference_that_counts([_half_width(row) for row in records]))
+    _print_notes(screen, references, temperature, [_half_width(row) for row in records])
+
+
+def _heading(temperature: float | None) -> str:
+    """Heading of the column of distances."""
+    lines = ["above hull", "" if temperature is None else f"{temperature:g} K", "eV/atom", "PBE+U"]
+    return "\n".join(filter(None, lines))
+
+
+def _print_notes(
+    screen: Console,
+    references: References | None,
+    temperature: float | None,
+    half_widths: Sequence[float],
+) -> None:
+    """Say below a table which energies are compared, with what, and how far they can be."""
+    from cloud_model.cli.prediction_tables import NOTE
+    from cloud_model.stability.references import References
+
+    known = references or References.load()
+    vibrations = "left out" if temperature is None else f"those at {temperature:g} K"
+    screen.print(f"Energies: {known.theory}.")
+    screen.print(f"Vibrations: {vibrations}.")
+    screen.print(f"Competing phases: {known.source}.")
+    screen.print(NOTE)
+    screen.print(difference_that_counts(half_widths))
 
 
 def _doubtful(row: Record) -> bool:

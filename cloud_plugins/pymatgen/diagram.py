@@ -105,7 +105,9 @@ def _draw_binary(
         label="CLOUD, 95%",
     )
     quantity = "Gibbs energy of formation" if GIBBS_ENERGY in rows[0] else "Formation energy"
-    axes.set(xlabel=f"Share of {second} among the atoms", ylabel=f"{quantity} (eV/atom)", xlim=(-0.03, 1.03))
+    axes.set(
+        xlabel=f"Share of {second} among the atoms", ylabel=f"{quantity} (eV/atom, PBE+U)", xlim=(-0.03, 1.03)
+    )
     axes.margins(y=0.15)
     axes.legend()
 
@@ -149,7 +151,7 @@ def _draw_distances(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.errorbar(x, heights, xerr=_half_width(shown), fmt="D", color=CLOUD_COLOUR, markersize=4, capsize=2)
     axes.set_yticks(heights, [f"{_subscripts(row['formula'])}, {row['space_group']}" for row in shown])
     axes.tick_params(axis="y", labelsize=8 if len(shown) < 25 else 5)
-    axes.set_xlabel("Energy above the hull (eV/atom), 95%")
+    axes.set_xlabel("Energy above the hull (eV/atom, PBE+U), 95%")
 
 
 def _half_width(rows: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 
 import matplotlib as mpl
@@ -277,7 +279,7 @@ def run(command, *arguments):
     return CliRunner().invoke(cloud, arguments, standalone_mode=False)
 
 
-def test_hull_prints_json_csv_and_tables(tiny_checkpoint, tmp_path):
+def test_hull_prints_json_csv_and_tables(tiny_checkpoint, tmp_path, monkeypatch):
     plot = tmp_path / "hull.png"
     done = run(cli.hull, NACL, "-m", tiny_checkpoint, "-f", "json", "--plot", plot)
     (record,) = json.loads(done.stdout)
@@ -285,13 +287,19 @@ def test_hull_prints_json_csv_and_tables(tiny_checkpoint, tmp_path):
     assert record["known"] == "mp-22862"
     assert plot.stat().st_size > 1000
     assert done.return_value == 0
+    assert f"Wrote {plot}" in done.stderr
+    monkeypatch.setenv("COLUMNS", "120")
     table = run(cli.hull, NACL, "-m", tiny_checkpoint)
     assert "0.50 Cl + 0.50 Na" in " ".join(table.stdout.split())
     assert "cannot be ranked" in table.stdout
+    assert "PBE and PBE+U, the Materials Project's corrections before 2020." in table.stdout
+    hot = run(cli.hull, NACL, "-m", tiny_checkpoint, "-T", 500).stdout
+    assert "Vibrations: those at 500 K." in hot
     done = run(cli.hull, NACL, "nofile.cif", "-m", tiny_checkpoint, "-f", "csv")
     assert done.return_value == 1
     assert len(done.stdout.splitlines()) == 3
     assert "nofile.cif" in done.stderr
+    assert [row["space_group"] for row in csv.DictReader(io.StringIO(done.stdout))] == ["225", ""]
 
 
 def test_ternary_systems_are_drawn(tiny_checkpoint, tmp_path):
@@ -321,7 +329,7 @@ def test_candidates_out_of_the_domain_are_marked(capsys):
         "prototype": "Mg3Ru2 (mp-625)",
     }
     for doubtful in (True, False):
-        cli._print_candidates([candidate | {"out_of_domain": doubtful}])
+        cli._print_candidates([candidate | {"out_of_domain": doubtful}], None, None)
         printed = capsys.readouterr().out
         assert ("99%*" in printed) is ("out of domain" in printed) is doubtful
 

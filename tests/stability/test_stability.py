@@ -213,6 +213,8 @@ def test_bad_crystals_of_a_batch_are_reported(tiny_model):
         frame = stability([NACL, canonical, "nofile.cif"], small(), model=tiny_model)
     assert frame.error.isna().tolist() == [True, False, False]
     assert frame.energy_above_hull.isna().tolist() == [False, True, True]
+    assert frame.space_group[0] == 225
+    assert frame.space_group.dtype == "Int64"
     with pytest.raises(BatchError):
         stability([NACL, "nofile.cif"], small(), model=tiny_model, errors="raise")
     with pytest.raises(ScopeError, match="which element is on which orbit"):
