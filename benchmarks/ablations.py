@@ -167,7 +167,7 @@ class Study:
 
     def pretrained(self, dialect: str, width: int, periodic_table: bool, pretrain_it: bool) -> dict:
         """Weights of an encoder, pretrained or not."""
-        config = self._encoder(width, 0.0)
+        config = self.encoder(width, 0.0)
         folder = self.runs / f"encoder {dialect} {width}"
         if not pretrain_it:
             torch.manual_seed(0)
@@ -191,7 +191,8 @@ class Study:
             remove_states(folder)
         return torch.load(folder / "encoder.pt", weights_only=True)
 
-    def _encoder(self, width: int, dropout: float) -> EncoderConfig:
+    def encoder(self, width: int, dropout: float) -> EncoderConfig:
+        """Configuration of an encoder of two layers."""
         return EncoderConfig(
             vocab_size=len(self.tokenizer),
             hidden_size=width,
@@ -213,7 +214,7 @@ class Study:
         rows = self._rows_with(targets, variant.thermodynamics)
         torch.manual_seed(seed)
         predictor = Predictor(
-            self._encoder(variant.width, variant.dropout),
+            self.encoder(variant.width, variant.dropout),
             len(targets),
             variant.spectra if variant.thermodynamics else 0,
         )
@@ -231,21 +232,9 @@ class Study:
         weights = dict(zip(self.targets, recipe.task_weights(self.training, list(self.targets)), strict=True))
         if not variant.precise:
             weights |= {key: 0.5 + 0.5 * (key in SCALARS) for key in recipe.PRECISE}
-        finetune_network(
-            predictor,
-            targets,
-            LabelledTokens(tokens, labels),
-            Schedule(epochs=EPOCHS, learning_rate=1e-3, seed=seed),
-            folder,
-            NetworkSettings(
-                task_weights=[weights[key] for key in targets],
-                heat_capacity_weight=6.0,
-                tokens_per_batch=2048,
-            ),
-            repeats=repeats,
-        )
-        remove_states(folder)
-        predictor.eval()
+        schedule = Schedule(epochs=EPOCHS, learning_rate=1e-3, seed=seed)
+        crystals = LabelledTokens(tokens, labels)
+        train(predictor, targets, crystals, repeats, schedule, [weights[key] for key in targets], folder)
         texts = self.written(self.validation.scope.tolist(), variant.dialect)
         outputs = [run_heads(predictor, self._tokens(texts, variant))]
         for _ in range(variant.labellings - 1):
@@ -270,7 +259,7 @@ class Study:
         (folder / "errors.json").write_text(json.dumps(found, indent=1))
 
     def _base(self, seed: int) -> Predictor:
-        predictor = Predictor(self._encoder(VARIANTS["base"].width, 0.0), len(self.targets), 4)
+        predictor = Predictor(self.encoder(VARIANTS["base"].width, 0.0), len(self.targets), 4)
         state = torch.load(self.runs / f"base {seed}" / "predictor.pt", weights_only=True)
         predictor.load_state_dict(state)
         return predictor.eval()
@@ -333,22 +322,11 @@ class Study:
             outputs = [run_heads(self._base(teacher), more) for teacher in SEEDS]
             crystals, repeats = with_taught(crystals, repeats, more, outputs, self.targets)
         predictor = self._base(seed)
-        finetune_network(
-            predictor,
-            self.targets,
-            crystals,
-            Schedule(epochs=epochs, learning_rate=5e-4, seed=seed + len(SEEDS)),
-            folder,
-            NetworkSettings(
-                task_weights=recipe.task_weights(self.training, list(self.targets)),
-                heat_capacity_weight=6.0,
-                tokens_per_batch=2048,
-            ),
-            repeats=repeats,
-        )
-        remove_states(folder)
+        schedule = Schedule(epochs=epochs, learning_rate=5e-4, seed=seed + len(SEEDS))
+        weights = recipe.task_weights(self.training, list(self.targets))
+        train(predictor, self.targets, crystals, repeats, schedule, weights, folder)
         asked = self._tokens(self.validation.scope.tolist(), VARIANTS["base"])
-        self.judge(folder, self.targets, run_heads(predictor.eval(), asked))
+        self.judge(folder, self.targets, run_heads(predictor, asked))
 
     def write(self) -> None:
         """Mean and standard deviation over the seeds that are done."""
@@ -374,6 +352,22 @@ class Study:
                 }
         (RESULTS / "ablations.json").write_text(json.dumps(results, indent=1) + "\n")
         (RESULTS / "ablations.md").write_text(markdown(results))
+
+
+def train(
+    predictor: Predictor,
+    targets: dict[str, ScalarTarget],
+    crystals: LabelledTokens,
+    repeats: NDArray | None,
+    schedule: Schedule,
+    weights: list[float],
+    folder: Path,
+) -> None:
+    """Fine-tune a network as the recipe does, in smaller batches."""
+    settings = NetworkSettings(task_weights=weights, heat_capacity_weight=6.0, tokens_per_batch=2048)
+    finetune_network(predictor, targets, crystals, schedule, folder, settings, repeats=repeats)
+    remove_states(folder)
+    predictor.eval()
 
 
 def perceptron(random_state: int) -> Pipeline:
