@@ -2,7 +2,8 @@
 
 - ``GOMP_SPINCOUNT`` in the environment, when `cloud_model` is imported and it is not set: `limit_spinning`.
 - What a forked child must renew, since threads and their locks do not survive a fork: `after_fork`.
-- oneDNN, the level of moyo's log and the limit of recursion, during a call: `Temporarily`.
+- oneDNN and the limit of recursion, during a call: `Temporarily`.
+- A filter on the log of moyo, which lets all pass but what a search of SCOPE warns of: `cloud_model.scope.symmetry`.
 - The handlers of SIGINT and SIGTERM, during a training: `interruptible`; that of SIGINT, during a command:
   `interrupted_at_once`.
 

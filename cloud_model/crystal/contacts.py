@@ -18,7 +18,6 @@ Array = NDArray[np.float64]
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Array]  # of atoms, and their squared distances
 
 _RADII = np.array((0.0, *COVALENT_RADII))
-_NONE = np.zeros(0, dtype=np.int64)
 _ONES = np.ones(3)
 _FEW = 64  # atoms up to which measuring all pairs is faster than to find the near ones first
 _MANY = 512  # atoms from which a tree is faster than comparing all pairs
@@ -78,17 +77,15 @@ def closest_contact(
         ``FAR`` if there is none.
     """
     radii = _RADII.take(numbers)
-    reach = 2 * share * float(radii.max())
+    reach = 2 * share * float(radii[radii.argmax()])
     if len(numbers) > _MANY:
         first, second, squares = _pairs_of_tree(lattice, positions, heights, reach)
     elif len(numbers) > _FEW and reach < min(heights):
         first, second = _near(positions, radii * share, heights, directions)
-        if not len(first):
-            return FAR
         squares = _nearest_squares(lattice, positions[first] - positions[second], heights, reach)
     else:
         first, second, squares = _all_pairs(lattice, positions, heights, reach)
-    if not len(squares):
+    if not len(squares) or (shortest := squares[squares.argmin()]) > reach * reach:
         return FAR
     sums = radii.take(first) + radii.take(second)
     shares = squares / (sums * sums)
@@ -96,7 +93,7 @@ def closest_contact(
     if shares[best] > share**2:
         return FAR
     elements = int(numbers[first[best]]), int(numbers[second[best]])
-    return Contact(sqrt(squares[best]), sqrt(shares[best]), elements, sqrt(squares.min()))
+    return Contact(sqrt(squares[best]), sqrt(shares[best]), elements, sqrt(shortest))
 
 
 def _near(
@@ -110,32 +107,36 @@ def _near(
     a, b, c = directions
     ab, ac, bc = abs(dot(a, b)), abs(dot(a, c)), abs(dot(b, c))
     largest = 1 + max(ab + ac, ab + bc, ac + bc)  # Gershgorin's bound
-    angles = 2 * pi * positions
-    columns = np.empty((len(positions), 7))
-    np.cos(angles, out=columns[:, :3])
-    np.sin(angles, out=columns[:, 3:6])
-    columns[:, :6] *= np.array([*heights, *heights])
     limits = pi * sqrt(2 * largest) * radii
-    np.multiply(limits, sqrt(2), out=columns[:, 6])
-    sums = columns @ columns.T
-    squares = limits * limits
-    sums += squares
-    sums += squares[:, None]
-    near = sums >= sum(height * height for height in heights)
-    if np.count_nonzero(near) <= len(positions):  # each atom with itself
-        return _NONE, _NONE
-    first, second = np.triu(near, 1).nonzero()
-    return first, second
+    rows = np.ones((len(positions), 9))
+    angles = 2 * pi * positions
+    np.cos(angles, out=rows[:, :3])
+    np.sin(angles, out=rows[:, 3:6])
+    rows[:, :6] *= [*heights, *heights]
+    np.multiply(limits, sqrt(2), out=rows[:, 6])
+    np.multiply(limits, limits, out=rows[:, 7])
+    columns = rows.take([0, 1, 2, 3, 4, 5, 6, 8, 7], axis=1)
+    near = rows @ columns.T >= sum(height * height for height in heights)
+    first, second = divmod(np.flatnonzero(near), len(positions))
+    once = first < second
+    return first[once], second[once]
 
 
 def _nearest_squares(lattice: Array, offsets: Array, heights: Sequence[float], reach: float) -> Array:
     """Squared distances between atoms and the nearest images of others, right if they are within reach."""
-    offsets = offsets - np.rint(offsets)  # at most half a cell along each axis
+    offsets -= np.rint(offsets)  # at most half a cell along each axis
     vectors = offsets.dot(lattice)
-    if 2 * reach < min(heights):  # so that no other image is within reach
+    across = [
+        2 * reach >= height for height in heights
+    ]  # axes along which the next image may be within reach
+    if not any(across):
         return _squares(vectors)
-    cells = _cells(*(int(reach / height + 0.5) for height in heights))
-    return _squares(vectors[:, None] + cells @ lattice).min(axis=1)
+    if reach < min(heights):  # so that it is the one on the other side
+        cells = np.copysign(_corners(*across)[:, None], -offsets)
+    else:
+        cells = _cells(*(int(reach / height + 0.5) for height in heights))[:, None]
+    images = cells.reshape(-1, 3).dot(lattice).reshape(cells.shape) + vectors
+    return _squares(images.reshape(-1, 3)).reshape(images.shape[:2]).min(axis=0)
 
 
 def _all_pairs(lattice: Array, positions: Array, heights: Sequence[float], reach: float) -> Pairs:
@@ -186,3 +187,8 @@ def _indices(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 @lru_cache(maxsize=64)
 def _cells(*most: int) -> Array:
     return np.array(list(product(*(range(-n, n + 1) for n in most))), dtype=float)
+
+
+@lru_cache(maxsize=8)
+def _corners(*across: bool) -> Array:
+    return np.array(list(product(*(range(n + 1) for n in across))), dtype=float)

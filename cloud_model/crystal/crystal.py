@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot, prod
 from operator import sub
 
@@ -59,6 +59,8 @@ class Crystal:
         Atomic numbers.
     label : str
         What to call it in errors, such as the name of its file; its formula if empty.
+    volume_per_atom : float
+        Volume of the cell over its number of atoms, in cubic Angstrom.
 
     Raises
     ------
@@ -70,20 +72,17 @@ class Crystal:
     positions: NDArray[np.float64]
     numbers: NDArray[np.int64]
     label: str = ""
+    volume_per_atom: float = field(init=False)
 
     def __post_init__(self) -> None:
         _check_atoms(self)
-        heights, directions = _check_lattice(self)
+        volume, heights, directions = _check_lattice(self)
+        object.__setattr__(self, "volume_per_atom", volume / len(self))
         _check_distances(self, heights, directions)
         _warn_of_vacuum(self, heights)
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    @property
-    def volume_per_atom(self) -> float:
-        """Volume of the cell over its number of atoms, in cubic Angstrom."""
-        return abs(volume_and_normals(self.lattice.tolist())[0]) / len(self)
 
     @property
     def formula(self) -> str:
@@ -116,8 +115,8 @@ def _check_atoms(crystal: Crystal) -> None:
         )
 
 
-def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
-    """Return the distances in Angstrom between opposite faces of the cell, and the unit vectors along them."""
+def _check_lattice(crystal: Crystal) -> tuple[float, list[float], list[Vector]]:
+    """Return the volume of the cell, the distances between its opposite faces, and the unit vectors along them."""
     vectors = crystal.lattice.tolist()
     if not all(hypot(*vector) <= MAX_LENGTH for vector in vectors):  # nan is not
         raise CrystalError(
@@ -125,8 +124,9 @@ def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
             f"a lattice vector is longer than {MAX_LENGTH:.0f} Angstrom, or not finite",
             "Check that its unit of length is Angstrom.",
         )
-    volume, normals = volume_and_normals(vectors)
-    if abs(volume) < MIN_VOLUME * len(crystal):
+    signed, normals = volume_and_normals(vectors)
+    volume = abs(signed)
+    if volume < MIN_VOLUME * len(crystal):
         raise no_volume(crystal.name)
     heights, directions = heights_and_directions(volume, normals)
     if is_oblique(heights):
@@ -135,7 +135,7 @@ def _check_lattice(crystal: Crystal) -> tuple[list[float], list[Vector]]:
             f"its cell is so oblique that opposite faces are only {min(heights):.3g} Angstrom apart",
             "Reduce it, for example with Structure.get_reduced_structure() of pymatgen.",
         )
-    return heights, directions
+    return volume, heights, directions
 
 
 def is_oblique(heights: Sequence[float]) -> bool:
@@ -179,7 +179,7 @@ def _warn_of_vacuum(crystal: Crystal, heights: list[float]) -> None:
 
 def _largest_gap(coordinates: NDArray[np.float64]) -> float:
     """Largest empty part of a lattice vector, by the fractional coordinates of atoms along it."""
-    places: list[float] = np.sort(coordinates % 1).tolist()
+    places = sorted([place % 1 for place in coordinates.tolist()])
     return max(map(sub, [*places[1:], places[0] + 1], places))
 
 

@@ -12,12 +12,12 @@ Rule 1 alone decides which Wyckoff positions are written, rule 2 which element g
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from cloud_model.crystal.elements import BY_ELECTRONEGATIVITY, ELEMENT_RANK
 from cloud_model.scope.space_groups import letter_rank, space_group
 
-_BASE = 128  # more than there are elements: an orbit is compared as _BASE * rank of letter + rank of element
+_END = len(BY_ELECTRONEGATIVITY)  # after the ranks of all elements
 
 
 @lru_cache(maxsize=65536)
@@ -41,23 +41,16 @@ def relabellings(number: int, letters: frozenset[str]) -> tuple[dict[str, str], 
 
 
 @lru_cache(maxsize=65536)
-def _codes(number: int, letters: frozenset[str]) -> list[dict[str, int]]:
-    return [
-        {old: _BASE * letter_rank(new) for old, new in table.items()}
-        for table in relabellings(number, letters)
-    ]
-
-
-@cache
-def _decode(code: int) -> tuple[str, str]:
-    letter, element = divmod(code, _BASE)
-    return "abcdefghijklmnopqrstuvwxyzA"[letter], BY_ELECTRONEGATIVITY[element]
+def _orders(number: int, letters: frozenset[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the canonical letters, and for each way to rename to them the old ones in their places."""
+    tables = relabellings(number, letters)
+    canonical = sorted(tables[0].values(), key=letter_rank)
+    return canonical, [tuple(sorted(letters, key=lambda old: canonical.index(new[old]))) for new in tables]
 
 
 def canonical_letters(number: int, letters: Iterable[str]) -> list[str]:
     """Return the canonical set of distinct Wyckoff letters, sorted."""
-    table = relabellings(number, frozenset(letters))[0]
-    return sorted(table.values(), key=letter_rank)
+    return list(_orders(number, frozenset(letters))[0])
 
 
 def canonical_orbits(number: int, orbits: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -70,10 +63,18 @@ def canonical_orbits(number: int, orbits: Iterable[tuple[str, str]]) -> list[tup
     orbits : iterable of (str, str)
         Wyckoff letter and element of each orbit.
     """
-    letters, elements = zip(*orbits, strict=True)
-    ranks = [ELEMENT_RANK[element] for element in elements]
-    candidates = (
-        sorted([table[letter] + rank for letter, rank in zip(letters, ranks, strict=True)])
-        for table in _codes(number, frozenset(letters))
-    )
-    return [_decode(code) for code in min(candidates)]
+    ranks: dict[str, list[int]] = {}
+    for letter, element in orbits:
+        ranks.setdefault(letter, []).append(ELEMENT_RANK[element])
+    for found in ranks.values():
+        found.sort()
+        found.append(
+            _END
+        )  # of two lists that begin alike, the longer one is smaller: more orbits of this letter
+    canonical, orders = _orders(number, frozenset(ranks))
+    smallest = min(orders, key=lambda order: [ranks[letter] for letter in order])
+    return [
+        (new, BY_ELECTRONEGATIVITY[rank])
+        for new, old in zip(canonical, smallest, strict=True)
+        for rank in ranks[old][:-1]
+    ]

@@ -24,6 +24,7 @@ from cloud_model.scope.symmetry import (
 )
 
 Dialect = Literal["reference", "canonical", "sites"]
+_DIALECTS = get_args(Dialect)
 Orbits = tuple[tuple[str, str], ...]
 Composition = tuple[tuple[str, float], ...]
 Found = tuple[Crystal, Symmetry]
@@ -101,7 +102,7 @@ class Describer:
 
 def check_dialect(dialect: str) -> None:
     """Raise an `ArgumentError` unless this is one of the dialects."""
-    check_choice("dialect", dialect, get_args(Dialect))
+    check_choice("dialect", dialect, _DIALECTS)
 
 
 def round_fraction(fraction: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -19,13 +20,13 @@ from cloud_model.confined import confined
 from cloud_model.crystal.crystal import Crystal
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.errors import CrystalError, SymmetryError, check_choice
-from cloud_model.process import Temporarily
 from cloud_model.scope.primitive import primitive_cell
 from cloud_model.scope.space_groups import space_group
 
 Array = NDArray[np.float64]
 Engine = Literal["moyopy", "spglib"]
 Search = Callable[[Crystal, float], "Symmetry"]
+_ENGINES = get_args(Engine)
 DEFAULT_ENGINE: Engine = "moyopy"
 
 MAX_ATOMS: dict[Engine, int] = {"moyopy": 15_000, "spglib": 500}
@@ -47,9 +48,16 @@ CONFINED = 256
 FOUND: BoundedCache[tuple[bytes, float, str], Symmetry] = BoundedCache(4096)
 """Results of the latest searches, by geometry, tolerance and name. Clear it to time a search."""
 
-# operations that a supercell does not share with its primitive cell, which SCOPE does not use
-_moyo = logging.getLogger("moyo")
-_quietly = Temporarily(lambda: _moyo.level, _moyo.setLevel, lambda level: max(level, logging.ERROR))
+
+class _Ours(threading.local):
+    """Whether this thread is in a search of ours."""
+
+    searching = False
+
+
+_ours = _Ours()
+# moyo warns of operations that a supercell does not share with its primitive cell, which SCOPE does not use
+logging.getLogger("moyo").addFilter(lambda record: record.levelno != logging.WARNING or not _ours.searching)
 
 
 class Symmetry(NamedTuple):
@@ -72,7 +80,7 @@ class Symmetry(NamedTuple):
 
 def check_search(symprec: Any, engine: str) -> None:
     """Raise an `ArgumentError` unless these are a positive length and the name of an engine."""
-    check_choice("engine", engine, get_args(Engine))
+    check_choice("engine", engine, _ENGINES)
     checked_number(
         "symprec", symprec, 0, "Give a length in Angstrom, such as 0.01.", above=True, most=LARGEST_TOLERANCE
     )
@@ -182,14 +190,16 @@ def _bounded(search: Search, crystal: Crystal, symprec: float) -> Symmetry:
 
 
 def _search_with_moyopy(crystal: Crystal, symprec: float) -> Symmetry:
-    from moyopy import Cell, MoyoDataset
+    import moyopy
 
-    cell = Cell(crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
+    cell = moyopy.Cell(crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
     try:
-        with _quietly:
-            dataset = MoyoDataset(cell, symprec=symprec)
+        _ours.searching = True
+        dataset = moyopy.MoyoDataset(cell, symprec=symprec)
     except ValueError as error:
         raise _failure(crystal, str(error)) from None
+    finally:
+        _ours.searching = False
     if dataset.symprec < symprec and len(crystal) <= MAX_ATOMS["spglib"]:
         return _search_with_spglib(crystal, symprec)
     return Symmetry(dataset.number, "".join(dataset.wyckoffs), dataset.std_cell.num_atoms)
