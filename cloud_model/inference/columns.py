@@ -112,10 +112,12 @@ def _curves(output: Output, names: Sequence[str], temperature: float) -> dict[st
     spectra, expansion = output.spectra, output.expansion
     if spectra is not None and not QUANTITIES.keys().isdisjoint(names):
         mixture = DebyeMixture(spectra, temperature)
-        for name, harmonic in QUANTITIES.items():
-            if name in names:
-                value, error = getattr(mixture, harmonic.function), mixture.standard_error(harmonic.function)
-                curves[name] = value.numpy(), error.numpy()
+        functions = {name: QUANTITIES[name].function for name in names if name in QUANTITIES}
+        found = {
+            function: (getattr(mixture, function).numpy(), mixture.standard_error(function).numpy())
+            for function in set(functions.values())
+        }
+        curves |= {name: found[function] for name, function in functions.items()}
     if spectra is not None and expansion is not None and not ISOBARIC_QUANTITIES.keys().isdisjoint(names):
         expanded = IsobaricCrystals(spectra, expansion, torch.tensor([temperature], dtype=torch.float64))
         for name, isobaric in ISOBARIC_QUANTITIES.items():

@@ -61,6 +61,8 @@ def run_batched(
             function(TokenBatch.collate([tokens[row] for row in order[rows]], LENGTHS).to(device))
             for rows in batches
         ]
+    if len(tokens) == 1:
+        return each(lambda part: part.cpu(), *parts)
     inverse = torch.empty(len(order), dtype=torch.int64)
     inverse[torch.tensor(order)] = torch.arange(len(order))
     return each(lambda *pieces: torch.cat(pieces).cpu()[inverse], *parts)

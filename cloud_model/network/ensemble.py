@@ -89,6 +89,8 @@ def _pool(member: Predictor, batch: TokenBatch, pooling: Pooling, precision: Pre
 
 def _mean_and_error(members: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     values, errors = ([part.double() for part in parts] for parts in zip(*members, strict=True))
+    if len(values) == 1:
+        return values[0], errors[0]
     mean = _mean(values)
     return mean, torch.sqrt(_mean([error**2 for error in errors]) + _mean([(v - mean) ** 2 for v in values]))
 

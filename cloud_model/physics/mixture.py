@@ -131,9 +131,12 @@ class DebyeMixture:
 
     def _softest(self, function: DebyeFunction) -> Tensor:
         """Size of a function of modes of the lowest frequencies, without their zero-point energy."""
-        theta = torch.as_tensor(_SOFTEST).to(self.T)
-        value: Tensor = getattr(DebyeSolid(theta, self.T), function)
-        return (value - 9 / 8 * R * theta).abs() if function.endswith("energy") else value
+        value: Tensor = getattr(self._softest_solid, function)
+        return (value - 9 / 8 * R * _SOFTEST).abs() if function.endswith("energy") else value
+
+    @cached_property
+    def _softest_solid(self) -> DebyeSolid:
+        return DebyeSolid(torch.as_tensor(_SOFTEST).to(self.T), self.T)
 
     def _mean(self, terms: Tensor) -> Tensor:
         weights = self.spectra.weights
