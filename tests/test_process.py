@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 
+import moyopy
 import pytest
 from ase.build import bulk
 
@@ -27,6 +28,19 @@ def test_a_setting_is_restored_after_an_error():
     with pytest.raises(ZeroDivisionError), off:
         raise ZeroDivisionError
     assert values == [True, False, True]
+
+
+def test_moyo_warns_its_other_users_only(caplog):
+    supercell = bulk("Cu", cubic=True) * (
+        1,
+        1,
+        2,
+    )  # moyo warns of operations that it does not share with its lattice
+    scope = Scope.from_crystal(supercell)
+    assert not caplog.records
+    cell = moyopy.Cell(supercell.cell.tolist(), supercell.get_scaled_positions().tolist(), [29] * 8)
+    assert moyopy.MoyoDataset(cell).number == scope.space_group
+    assert [record.name for record in caplog.records] == ["moyo"]
 
 
 def test_the_log_of_moyo_is_left_as_the_user_set_it():

@@ -107,7 +107,8 @@ def many(tmp_path) -> Path:
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "cloud_model.cli", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # no buffer, which readline() would fill with more than a line that communicate() does not return
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -186,6 +187,7 @@ def test_two_interrupts_end_any_command_within_two_seconds(arguments, tiny_check
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        bufsize=0,
         start_new_session=True,
     )
     connection = upload_that_takes_long(process, port) if arguments[0] == "serve" else None

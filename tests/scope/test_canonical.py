@@ -37,6 +37,19 @@ def test_the_canonical_form_is_one_of_the_equivalent_ones(drawn):
 
 
 @given(orbits())
+def test_the_canonical_form_is_the_smallest_by_both_rules(drawn):
+    group, occupied = drawn
+    tables = [dict(zip(group.letters, image, strict=True)) for image in group.relabellings]
+    forms = [
+        sorted((letter_rank(table[letter]), ELEMENT_RANK[element]) for letter, element in occupied)
+        for table in tables
+    ]
+    smallest = min(forms, key=lambda form: (sorted({letter for letter, _ in form}), form))
+    found = canonical_orbits(group.number, occupied)
+    assert [(letter_rank(letter), ELEMENT_RANK[element]) for letter, element in found] == smallest
+
+
+@given(orbits())
 def test_the_canonical_form_is_its_own(drawn):
     group, occupied = drawn
     canonical = canonical_orbits(group.number, occupied)
