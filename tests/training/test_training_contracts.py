@@ -133,6 +133,27 @@ def test_error_bars_hold_on_fresh_rows(base, tmp_path):
     assert covered.mean() == pytest.approx(0.68, abs=0.15)
 
 
+def test_members_take_the_encoders_in_turn_and_begin_with_heads_of_their_own(base, tmp_path):
+    settings = replace(ONE, members=3, encoder_rate=0.0)
+    checkpoint, held_out = finetune_ensemble(
+        base,
+        "x",
+        crystals(base, np.linspace(-1, 1, 20)),
+        INFO,
+        {"x": "identity"},
+        [np.arange(4)],
+        settings,
+        tmp_path,
+    )
+    first, second, third = checkpoint.members
+    assert len(base.members) == 2
+    for member, parent in ((first, 0), (second, 1), (third, 0)):
+        assert close(member.encoder.state_dict(), base.members[parent].encoder.state_dict())
+    assert not close(first.encoder.state_dict(), second.encoder.state_dict())
+    assert not close(first.scalars.state_dict(), third.scalars.state_dict())
+    assert held_out.rows.tolist() == 3 * [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(("lowest", "minimum"), [(0.0, 0.0), (-1.0, None)])
 def test_a_property_without_negative_labels_is_predicted_without(base, tmp_path, lowest, minimum):
     labels = np.linspace(lowest, 5.0, 20)
