@@ -149,7 +149,10 @@ def test_standard_errors_are_those_of_independent_parameters():
     torch.testing.assert_close(sampled.std(0) / 0.01, error, rtol=0.06, atol=1e-6)
     torch.testing.assert_close(value, equilibrium(spectra, expansion, WARM).isobaric_heat_capacity)
     frozen = IsobaricCrystals(spectra, UncertainExpansion(logarithms, errors), 0 * WARM)
-    for value in (*frozen("enthalpy"), *frozen("gibbs_energy")):  # from which they count, whatever the parameters
+    for value in (
+        *frozen("enthalpy"),
+        *frozen("gibbs_energy"),
+    ):  # from which they count, whatever the parameters
         assert (value == 0).all()
 
 

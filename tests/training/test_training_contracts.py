@@ -95,11 +95,12 @@ def test_other_labels_in_a_fold_do_not_change_the_weights_of_its_member(base, tm
     assert close(exchanged, first)
 
 
-def test_a_crystal_of_no_weight_teaches_nothing(base, tmp_path):
-    weightless = np.ones(20)
-    weightless[3] = 0.0
+@pytest.mark.parametrize("kind", ["weights", "repeats"])
+def test_a_crystal_of_no_weight_or_no_repeats_teaches_nothing(base, tmp_path, kind):
+    without = np.ones(20, dtype=int)
+    without[3] = 0
     outcomes = []
-    for label, weights in ((0.0, weightless), (50.0, weightless), (50.0, None)):
+    for name, label, ones in (("a", 0.0, without), ("b", 50.0, without), ("c", 50.0, None)):
         labels = np.linspace(-1, 1, 20)
         labels[3] = label
         torch.manual_seed(0)
@@ -107,10 +108,11 @@ def test_a_crystal_of_no_weight_teaches_nothing(base, tmp_path):
         finetune_network(
             predictor,
             TARGETS,
-            crystals(base, labels, weights),
+            crystals(base, labels, ones if kind == "weights" else None),
             replace(SCHEDULE, epochs=2),  # the last step has no learning rate
-            tmp_path / f"{label} {weights is None}",
+            tmp_path / name,
             NetworkSettings(tokens_per_batch=64),
+            repeats=ones if kind == "repeats" else None,
         )
         outcomes.append(predictor.state_dict())
     assert close(outcomes[0], outcomes[1])
