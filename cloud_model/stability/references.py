@@ -211,7 +211,9 @@ class References:
         missing = sorted(set(wanted) - self.elements)
         if missing:
             raise DataError(
-                ", ".join(missing), f"has no reference phase in {self.source}", "Add one to the references."
+                ", ".join(missing),
+                f"{'has' if len(missing) == 1 else 'have'} no reference phase in {self.source}",
+                "Add one to the references.",
             )
 
     def join(self, other: References) -> References:
@@ -238,8 +240,7 @@ class References:
         if self.scheme != other.scheme:
             raise DataError(
                 self.source,
-                f"has energies with the Materials Project's corrections of {self.scheme}, {other.source} with those of "
-                f"{other.scheme}",
+                f"holds energies of {self.theory}, and {other.source} of {other.theory}",
                 "Correct both in one way, or use the references alone.",
             )
         self.check_energies(other)
@@ -257,8 +258,8 @@ class References:
         if difference > limit:
             raise DataError(
                 self.source,
-                f"the formation energies of {len(common)} compounds, {common[0]} among them, differ in the median by "
-                f"{difference:.2f} eV/atom from those of {other.source}, so they are of another functional or "
+                f"the formation energies, {common[0]} among them, differ by {difference:.2f} eV/atom (median of the "
+                f"{len(common)} in common) from those of {other.source}, so they are of another functional or "
                 "correction scheme, or no formation energies",
                 "Use PBE and PBE+U with the corrections of the Materials Project "
                 "(pymatgen's MaterialsProjectCompatibility or MaterialsProject2020Compatibility).",

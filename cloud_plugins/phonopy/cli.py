@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,11 +123,10 @@ def validate(
     for source, failure in failures.items():
         text = str(failure)
         click.echo(text if text.startswith(source) else f"{source}: {text}", err=True)
-    if plot is not None:
-        for result in results.values():
-            write_atomically(plot, result.plot().savefig)
+    _plot(plot, results.values())
     if output is not None:
         _write(output, results, failures)
+        click.echo(f"Wrote {output}", err=True)
     return int(bool(failures))
 
 
@@ -175,13 +174,21 @@ def _validate_quasi_harmonic(
     else:
         for result in results.values():
             console().print(_quasi_harmonic_table(result))
-    if plot is not None:
-        for result in results.values():
-            write_atomically(plot, result.plot().savefig)
+    _plot(plot, results.values())
     if output is not None:
         page = quasi_harmonic_report_html(list(results.values()), list(failures.values()))
         write_atomically(output, json.dumps(records, indent=2) if output.suffix == ".json" else page)
+        click.echo(f"Wrote {output}", err=True)
     return int(bool(failures))
+
+
+def _plot(path: Path | None, results: Iterable[HeatCapacityValidation | QuasiHarmonicValidation]) -> None:
+    """Draw the only result, if there is one and a figure is asked for."""
+    if path is None:
+        return
+    for result in results:
+        write_atomically(path, result.plot().savefig)
+        click.echo(f"Wrote {path}", err=True)
 
 
 def _quasi_harmonic_table(result: QuasiHarmonicValidation) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -72,7 +73,8 @@ def hull(
     """Estimate stability against the known phases of the elements.
 
     The energy above the hull is that of the crystal minus that of the mixture of phases it would decompose into; if
-    negative, the crystal is stable. A known phase is compared with all phases but itself.
+    negative, the crystal is stable. A known phase is compared with all phases but itself. The column "stable" is
+    the probability of that. Energies are those of density functional theory (PBE and PBE+U).
 
     \b
     Examples:
@@ -198,10 +200,12 @@ def screen(
         **settings,
     )
     if output is not None:
-        write_atomically(output / "best.csv", partial(frame.to_csv, index=False))
+        best = frame.assign(decomposition=frame["decomposition"].map(json.dumps))  # as in candidates.csv
+        write_atomically(output / "best.csv", partial(best.to_csv, index=False))
+        click.echo(f"Wrote {output}", err=True)
     if structures is not None and output is not None:
         written = write_structures(frame, structures, output / "structures", model=model)
-        click.echo(f"{len(written)} structures in {output / 'structures'}", err=True)
+        click.echo(f"Starting structures in {output / 'structures'}: {len(written)}", err=True)
     records = frame.astype(object).to_dict("records")
     if output_format == "json":
         print_json(records)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+_BETWEEN_LABELS = 0.08  # of the side of a triangle, below which names would overlap
 _SHOWN = 40  # crystals with error bars beside a triangle
 
 
@@ -38,7 +39,7 @@ def hull_figure(rows: Sequence[Mapping[str, Any]], phases: References) -> Figure
     -------
     matplotlib.figure.Figure
         Two elements: formation energy over composition. Three: the triangle of compositions with the edges of the hull,
-        and the distances of the crystals, at most 40, beside it.
+        and the distances of the crystals, at most 40, beside it. Where phases crowd, competing ones are named.
 
     Raises
     ------
@@ -124,9 +125,21 @@ def _draw_triangle(
     for facet in diagram.facets:
         corners = np.array([place(names[vertex]) for vertex in (*facet, facet[0])])
         axes.plot(*corners.T, color="0.7", linewidth=0.8, zorder=1)
-    for entry in diagram.stable_entries:
+    labelled: list[tuple[float, float]] = []
+    competing = {formula for row in rows for formula in row["decomposition"]}
+    for entry in sorted(
+        diagram.stable_entries,
+        key=lambda entry: (
+            not entry.is_element,
+            entry.reduced_formula not in competing,
+            entry.reduced_formula,
+        ),
+    ):
         point = place(entry.composition.get_integer_formula_and_factor()[0])
         axes.plot(*point, "o", color=HARMONIC_COLOUR, markersize=4, zorder=3)
+        if any(np.hypot(point[0] - x, point[1] - y) < _BETWEEN_LABELS for x, y in labelled):
+            continue
+        labelled.append(point)
         axes.annotate(
             _subscripts(entry.reduced_formula),
             point,

@@ -8,6 +8,7 @@ import json
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from pymatgen.analysis.phase_diagram import PDPlotter, PhaseDiagram
@@ -152,7 +153,7 @@ def test_energies_of_two_schemes_do_not_join(tiny_model):
 
     newer = references_from(corrected("MaterialsProject2020Compatibility"))
     assert newer.scheme == "2020"
-    with pytest.raises(DataError, match="corrections of 2020"):
+    with pytest.raises(DataError, match="corrections since 2020"):
         References.load().join(newer)
 
 
@@ -341,6 +342,8 @@ def test_screen_prints_the_best(tiny_checkpoint, tmp_path, monkeypatch):
     records = json.loads(done.stdout)
     assert len(records) == 2
     assert all(200 <= record["space_group"] <= 230 for record in records)
+    best = pd.read_csv(folder / "best.csv").decomposition.map(json.loads)
+    assert best.tolist() == [record["decomposition"] for record in records]
     assert {path.name for path in folder.iterdir()} == {
         "_lock",
         "best.csv",
