@@ -38,7 +38,7 @@ def decompressed(content: bytes, compression: str, most: int, at_once: int) -> b
         Bytes, compressed or not, from which it happens in a process of its own, whose time and memory are limited.
     """
     if len(content) < at_once:
-        expanded = _expand(content, compression, at_once)
+        expanded = _expand(content, compression, min(at_once, most))
         if len(expanded) < at_once:
             return expanded
     result: bytes = confined(_expand, content, compression, most)
