@@ -30,7 +30,7 @@ from cloud_model.crystal.cif_syntax import (
 )
 from cloud_model.crystal.contacts import FAR, closest_contact
 from cloud_model.crystal.crystal import MAX_LENGTH as LONGEST
-from cloud_model.crystal.crystal import Crystal, is_oblique
+from cloud_model.crystal.crystal import Crystal, check_coordinates, is_oblique
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.labels import elements_of_label, label_against
 from cloud_model.crystal.occupancies import (
@@ -190,7 +190,7 @@ def read_block(block: Block, label: str = "CIF") -> Crystal:
     with _named_in_errors(label):
         block = _only_atoms(block, label)
         lattice = _lattice(block)
-        sites = _sites(block, lattice)
+        sites = _sites(block, lattice, label)
         if alternatives := _alternatives(block, label):
             raise _alternative_places(
                 _atoms(block, sites, lattice, label), sites, lattice, alternatives, label
@@ -278,7 +278,7 @@ def _lattice(block: Block) -> NDArray[np.float64]:
     return np.array([[a, 0, 0], [b * cos(gamma), b * sin(gamma), 0], [c * x, c * y, c * z]])
 
 
-def _sites(block: Block, lattice: NDArray[np.float64]) -> Sites:
+def _sites(block: Block, lattice: NDArray[np.float64], label: str) -> Sites:
     elements = _elements(block)
     if not elements:
         raise MalformedCifError("it holds no atom sites")
@@ -294,6 +294,7 @@ def _sites(block: Block, lattice: NDArray[np.float64]) -> Sites:
         raise MalformedCifError("some of its atom sites lack occupancies")
     shares = [[(element, float(amount))] for element, amount in zip(elements, occupancies, strict=True)]
     if (np.abs(occupancies - 1) > TOLERANCE).any() and not _excluding_groups(block):
+        check_coordinates(positions, label)
         rows, shares = shared_sites(positions, shares, lattice)
     return Sites(positions[rows], np.array(elements)[rows], rows, shares)
 

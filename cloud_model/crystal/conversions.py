@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cloud_model.crystal.cell import volume_and_normals
 from cloud_model.crystal.crystal import (
     Crystal,
+    check_coordinates,
     formula_of,
     no_atoms,
     no_element,
@@ -79,6 +80,7 @@ def from_ase(atoms: Any, label: str = "") -> Crystal:
         positions = atoms.positions.dot(inverse)
     numbers = atoms.numbers
     if shares := _noted_occupancies(atoms, label):
+        check_coordinates(positions, label or formula_of(numbers))
         rows, shares = shared_sites(positions, shares, lattice)
         positions, numbers = filled_sites(lattice, positions[rows], shares, label or formula_of(numbers))
     crystal = Crystal(lattice, positions, numbers, label)

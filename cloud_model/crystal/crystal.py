@@ -109,10 +109,7 @@ def _check_atoms(crystal: Crystal) -> None:
     check_number_of_atoms(len(numbers), crystal.label or "crystal")
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise no_element(crystal.name, "X")
-    if not np.vdot(crystal.positions, crystal.positions) < MAX_COORDINATE**2:  # nan is not
-        raise CrystalError(
-            crystal.name, "some positions are not finite, or far outside the cell", "Correct its coordinates."
-        )
+    check_coordinates(crystal.positions, crystal.name)
 
 
 def _check_lattice(crystal: Crystal) -> tuple[float, list[float], list[Vector]]:
@@ -181,6 +178,14 @@ def _largest_gap(coordinates: NDArray[np.float64]) -> float:
     """Largest empty part of a lattice vector, by the fractional coordinates of atoms along it."""
     places = sorted([place % 1 for place in coordinates.tolist()])
     return max(map(sub, [*places[1:], places[0] + 1], places))
+
+
+def check_coordinates(positions: NDArray[np.float64], label: str) -> None:
+    """Raise a `CrystalError` for fractional coordinates that are not finite, or too large."""
+    if not np.vdot(positions, positions) < MAX_COORDINATE**2:  # nan is not
+        raise CrystalError(
+            label, "some positions are not finite, or far outside the cell", "Correct its coordinates."
+        )
 
 
 def check_number_of_atoms(atoms: int, label: str) -> None:

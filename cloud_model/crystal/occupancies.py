@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud_model.crystal.cell import heights_and_directions, volume_and_normals
+from cloud_model.crystal.crystal import check_coordinates
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
 TOLERANCE = 0.002
@@ -62,13 +64,34 @@ def shared_sites(
     full = [abs(sum(amount for _, amount in site) - 1) <= TOLERANCE for site in shares]
     kept = {row: shares[row] for row in np.flatnonzero(full).tolist()}
     left = np.flatnonzero(~np.array(full))
-    while len(left):
-        offsets = positions[left] - positions[left[0]]
-        offsets -= np.rint(offsets)
-        here = np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE
-        kept[int(left[0])] = [share for row in left[here] for share in shares[row]]
-        left = left[~here]
+    for members in _coincident(positions[left], lattice):
+        rows = left[members]
+        kept[int(rows[0])] = [share for row in rows for share in shares[row]]
     return np.array(sorted(kept)), [kept[row] for row in sorted(kept)]
+
+
+def _coincident(positions: NDArray[np.float64], lattice: NDArray[np.float64]) -> Iterator[list[int]]:
+    """Rows at the place of the first row that is left, again and again."""
+    if not len(positions):
+        return
+
+    from scipy.spatial import cKDTree
+
+    heights, _ = heights_and_directions(*volume_and_normals(lattice.tolist()))
+    angles = 2 * np.pi * positions
+    torus = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * np.tile(heights, 2) / (2 * np.pi)
+    tree = cKDTree(torus)  # along each height points are at most as far apart as in the crystal
+    free = np.ones(len(positions), dtype=bool)
+    for first in range(len(positions)):
+        if not free[first]:
+            continue
+        near = np.array(sorted(tree.query_ball_point(torus[first], 2 * SAME_SITE)))
+        near = near[free[near]]
+        offsets = positions[near] - positions[first]
+        offsets -= np.rint(offsets)
+        members = near[np.linalg.norm(offsets @ lattice, axis=1) < SAME_SITE]
+        free[members] = False
+        yield members.tolist()
 
 
 def filled_sites(
@@ -113,6 +136,7 @@ def sole_elements(
             sum(site.values()) <= 1 + TOLERANCE and min(site.values(), default=1) > 0 for site in amounts
         ):
             raise
+        check_coordinates(positions, label)
         raise disordered(label, DisorderedSites(lattice, positions, amounts)) from None
 
 

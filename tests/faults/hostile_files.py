@@ -390,6 +390,15 @@ FILES = [
     file("no_vectors.pwi", pw(cell=""), "input of pw.x without a cell", CrystalError, "ibrav=0, without CELL_PARAMETERS"),
     file("alat.pwi", pw(unit="alat"), "input of pw.x in an unknown unit", CrystalError, r"without celldm\(1\)"),
     file("group.pwi", pw("ibrav=0, space_group=225"), "space group in an input of pw.x", CrystalError, "states the space group '225'"),
+    # what is not finite beside a partial occupancy, where atoms at one place are looked for
+    file("infinite.cif", cif("Na1 Na 1e400 0 0 0.5\n"), "CIF with half an atom at infinity", CrystalError, "some positions are not finite"),
+    file("infinite.json", structure(sites=[{"abc": [1e999, 0, 0], "species": [{"element": "Na", "occu": 0.5}]}]),
+         "JSON with half an atom at infinity", CrystalError, "some positions are not finite"),
+    file("infinite.res", res(f"Na1 1 {'9' * 400} 0 0 10.5\n"), "SHELX file with half an atom at infinity", CrystalError, "some positions are not finite"),
+    file("nan.pdb", pdb().replace(b"  0.000   0.000   0.000  1.00", b"    nan   0.000   0.000  0.50"), "PDB file with half an atom nowhere",
+         CrystalError, "some positions are not finite"),
+    file("nan.xyz", frame(columns="pos:R:3:occupancy:R:1").replace(b"Cu 0 0 0", b"Cu nan 0 0 0.5"), "XYZ file with half an atom nowhere",
+         CrystalError, "some positions are not finite"),
     # numbers of thousands of digits
     file("multiplicity.cif", cif(f"Na1 Na 0 0 0 {'9' * 5000}\n").replace(b"occupancy", b"symmetry_multiplicity"),
          "multiplicity of 5,000 digits", CrystalError, "has 1 images"),
