@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,8 @@ class Sharding:
     Attributes
     ----------
     folder : Path
-        Receives ``part-<number>-<digest of inputs and options>``; those that are there are not computed again.
+        Receives ``part-<number>-<digest of inputs and options>``; those that are there are not computed again. What
+        is to be said about one, such as which crystals failed, is in a file of this name with ``_`` before it.
     jobs : int
         Processes of this machine, -1 for one per core.
     backend : {'loky', 'dask', 'ray'}
@@ -121,7 +123,7 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
     Returns
     -------
     int
-        The exit code: 1 if crystals failed.
+        The exit code: 1 if crystals failed, of earlier runs too.
 
     Raises
     ------
@@ -136,17 +138,25 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
     report = Report()
     failed_tries = 0
     portions = list(batched(listed(inputs), CHUNK))
+    paths = _paths(sharding, portions, suffix, work)
+    reported: set[Path] = set()
     with ExitStack() as stack:
         parallel, lost = _parallel(sharding, stack)
         while failed_tries < TRIES:
-            tasks = _tasks(sharding, portions, suffix, work)
+            tasks = _tasks(sharding, portions, paths, work)
             finished, known = 0, len(portions) - len(tasks)
             try:
                 with closing(ProgressReport("Done", len(portions), "shards", known)) as progress:
-                    for shard in parallel(iter(tasks)):
+                    for path, shard in parallel(iter(tasks)):
                         finished += 1
+                        reported.add(path)
                         report.merge(shard)
                         progress.update(1)
+                for path in paths:
+                    if (
+                        path not in reported
+                    ):  # written by an earlier run, or by a try that did not come to its end
+                        report.merge(_kept_report(path))
                 return report.exit_code
             except lost:
                 failed_tries = 0 if finished else failed_tries + 1
@@ -159,7 +169,7 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
 
 def _parallel(
     sharding: Sharding, stack: ExitStack
-) -> tuple[Callable[[Iterator[Any]], Iterator[Report]], tuple[type[Exception], ...]]:
+) -> tuple[Callable[[Iterator[Any]], Iterator[tuple[Path, Report]]], tuple[type[Exception], ...]]:
     """What runs tasks and yields their results as they come, and the errors that mean that a process was lost."""
     import joblib
 
@@ -188,14 +198,12 @@ def _parallel(
     return partial(results_of, ordered=False, batch_size=1), lost
 
 
-def _tasks(
+def _paths(
     sharding: Sharding, portions: Sequence[Sequence[Source | File]], suffix: str, work: Work
-) -> list[Any]:
-    """Portions whose results are not there yet."""
-    from joblib import delayed
-
+) -> list[Path]:
+    """File of the results of each portion."""
     options = repr(work.keywords) if isinstance(work, partial) else ""
-    tasks = []
+    paths = []
     for number, items in enumerate(portions):
         digest = hashlib.sha256(repr((options, items)).encode()).hexdigest()
         path = sharding.folder / f"part-{number:05d}-{digest[:8]}{suffix}"
@@ -206,20 +214,61 @@ def _tasks(
                 f"holds results of other crystals or options ({others[0].name})",
                 "Give another folder.",
             )
-        if not path.exists():
-            tasks.append(delayed(_write_shard)(work, items, path, not sharding.in_this_process))
-    return tasks
+        paths.append(path)
+    return paths
 
 
-def _write_shard(work: Work, items: Sequence[Source | File], path: Path, one_thread: bool) -> Report:
+def _tasks(
+    sharding: Sharding, portions: Sequence[Sequence[Source | File]], paths: Sequence[Path], work: Work
+) -> list[Any]:
+    """Portions whose results are not there yet."""
+    from joblib import delayed
+
+    return [
+        delayed(_write_shard)(work, items, path, not sharding.in_this_process)
+        for items, path in zip(portions, paths, strict=True)
+        if not path.exists()
+    ]
+
+
+def _write_shard(
+    work: Work, items: Sequence[Source | File], path: Path, one_thread: bool
+) -> tuple[Path, Report]:
     """Write a shard. Processes side by side have a thread each."""
     if one_thread:
         os.environ["OMP_NUM_THREADS"] = "1"  # which torch reads when it is imported
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
     report = Report(silent=True)
-    write_atomically(path, lambda unfinished: work(batched(read(items), CHUNK), unfinished, report))
+
+    def write(unfinished: Path) -> None:
+        work(batched(read(items), CHUNK), unfinished, report)
+        _keep_report(report, path)  # before the shard is in its place
+
+    write_atomically(path, write)
+    return path, report
+
+
+def _keep_report(report: Report, shard: Path) -> None:
+    """Keep what is to be said about a shard beside it, for when the process that asked for it is not told."""
+    kept = _report_file(shard)
+    if report.lines:
+        write_atomically(kept, json.dumps({"exit_code": report.exit_code, "lines": report.lines}))
+    else:
+        kept.unlink(missing_ok=True)
+
+
+def _kept_report(shard: Path) -> Report:
+    report, kept = Report(silent=True), _report_file(shard)
+    if kept.exists():
+        content = json.loads(kept.read_text())
+        report.exit_code, report.lines = content["exit_code"], content["lines"]
     return report
+
+
+def _report_file(shard: Path) -> Path:
+    """A file that readers of Parquet folders pass over."""
+    return shard.with_name(f"_{shard.stem}.json")
 
 
 def _missing(backend: str, package: str) -> ArgumentError:

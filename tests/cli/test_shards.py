@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+from concurrent.futures import BrokenExecutor
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from click.testing import CliRunner
 
 from cloud_model import CloudModel, Scope
 from cloud_model.cli import cloud, inputs, predict, shards
+from cloud_model.cli.inputs import Report
 from cloud_model.cli.shards import Sharding, write_shards
 from cloud_model.errors import ArgumentError, DataError
+from cloud_model.parallel import results_of
 
 TEXTS = [
     str(Scope.from_orbits(225, [("4a", a), ("4b", b)]))
@@ -129,6 +132,40 @@ def test_shards_hold_what_the_command_prints(command, tiny_checkpoint, tmp_path)
     assert BAD in sharded.stderr
     first, second = written(tmp_path / "out").values()
     assert first + second.partition("\n")[2] == printed.stdout
+
+
+def test_failures_of_finished_shards_are_reported_again(tmp_path):
+    run = partial(
+        CliRunner().invoke, cloud, ["scope", *TEXTS[:3], BAD, *TEXTS[3:], "--shards", str(tmp_path)]
+    )
+    first, second = run(), run()
+    assert first.exit_code == second.exit_code == 1
+    assert first.stderr.count(BAD) == second.stderr.count(BAD) == 1
+
+
+def test_failures_are_reported_when_a_process_is_lost_after_its_work(tmp_path, monkeypatch):
+    """As with Ray, which gives all results at the end or none."""
+
+    tries = count()
+
+    def lose(tasks, **options):
+        done = list(results_of(tasks, **options))
+        if next(tries) == 0:
+            raise BrokenExecutor
+        return done
+
+    monkeypatch.setattr(shards, "results_of", lose)
+    found = CliRunner().invoke(cloud, ["scope", BAD, *TEXTS, "--shards", str(tmp_path)])
+    assert found.exit_code == 1
+    assert found.stderr.count(BAD) == 1
+
+
+def test_a_shard_that_is_written_again_is_reported_anew(tmp_path):
+    shard = tmp_path / "part-00000-abc.csv"
+    shards._write_shard(lambda portions, path, report: (path.touch(), report.say("doubt")), [], shard, False)
+    assert shards._kept_report(shard).lines == ["doubt"]
+    shards._write_shard(lambda portions, path, report: path.touch(), [], shard, False)
+    assert vars(shards._kept_report(shard)) == vars(Report(silent=True))
 
 
 def test_shards_of_embeddings(tiny_checkpoint, tmp_path):
