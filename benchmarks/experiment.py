@@ -41,7 +41,8 @@ COLUMNS = {
 """Property -> name among the measured values."""
 
 SOURCES = {
-    "Angel": "R. J. Angel et al., J. Appl. Cryst. 58 (2025), equation of state of NaF",
+    "Angel": "An extended thermal pressure equation of state for sodium fluoride, J. Appl. Cryst. 58 (2025), "
+    "corresponding authors R. J. Angel and S. Parsons",
     "CRC": "CRC Handbook of Chemistry and Physics: thermodynamic properties, as in the package chemicals; elastic "
     "constants of single crystals, 82nd edition, p. 12-37",
     "Cheng": "Z. Cheng et al., Nature Communications 13, 7201 (2022)",
@@ -63,7 +64,7 @@ SOURCES = {
     "(of single crystals where there are any)",
     "UniOptics": "Uni Optics, data sheet of sapphire",
     "Vurgaftman": "I. Vurgaftman, J. R. Meyer and L. R. Ram-Mohan, J. Appl. Phys. 89, 5815 (2001), as in solcore",
-    "White": "G. K. White, thermal expansion at low temperatures III, potassium chloride, Aust. J. Phys. (1961)",
+    "White": "G. K. White, Thermal expansion at low temperatures III: Potassium chloride (1961)",
     "Zhuo": "Y. Zhuo, A. Mansouri Tehrani and J. Brgoch, J. Phys. Chem. Lett. 9, 1668 (2018), supporting information",
     "pymatgen": "data of the elements in pymatgen",
 }

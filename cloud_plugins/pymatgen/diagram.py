@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
-_BETWEEN_LABELS = 0.08  # of the side of a triangle, below which names would overlap
+_BETWEEN_LABELS = 0.11  # of the side of a triangle, below which names would overlap
 _SHOWN = 40  # crystals with error bars beside a triangle
 
 
