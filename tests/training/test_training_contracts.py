@@ -119,6 +119,31 @@ def test_a_crystal_of_no_weight_or_no_repeats_teaches_nothing(base, tmp_path, ki
     assert not close(outcomes[0], outcomes[2])
 
 
+@pytest.mark.parametrize("weights", [{"task_weights": [1.0, 0.0]}, {"heat_capacity_weight": 0.0}])
+def test_a_property_of_no_weight_teaches_nothing(base, tmp_path, weights):
+    targets = TARGETS | {"y": TARGETS["x"]}
+    tokens = [base.tokenizer.encode(scope) for scope in SCOPES[:20]]
+    signs = np.resize([1.0, -1.0], 20)
+    outcomes = []
+    for name, size, chosen in (("a", 1.0, weights), ("b", -3.0, weights), ("c", -3.0, {})):
+        ignored, known = size * signs, np.linspace(-1, 1, 20)
+        second, curves = (ignored, 15 + known) if "task_weights" in weights else (known, 15 + ignored)
+        labels = Labels(np.stack([known, second], 1), np.full((20, 1), 300.0), curves[:, None])
+        torch.manual_seed(0)
+        predictor = Predictor(base.config.encoder, 2, 2)
+        finetune_network(
+            predictor,
+            targets,
+            LabelledTokens(tokens, labels),
+            replace(SCHEDULE, epochs=2),
+            tmp_path / name,
+            NetworkSettings(tokens_per_batch=64, **chosen),
+        )
+        outcomes.append(predictor.encoder.state_dict())
+    assert close(outcomes[0], outcomes[1])
+    assert not close(outcomes[0], outcomes[2])
+
+
 def test_error_bars_hold_on_fresh_rows(base, tmp_path):
     """Labels that no string determines, so that fresh rows have the errors of those that calibrated."""
     labels = np.random.default_rng(1).normal(10.0, 3.0, size=len(SCOPES))
