@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cloud_model import Scope
+from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.errors import ArgumentError, CloudError, CloudWarning, CrystalError, DataError
 from cloud_model.network.heads import Prediction
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, name):
     (tmp_path / name).write_bytes(b'"\xff')
     with pytest.raises(DataError, match=rf"{name}.* cannot be read as a table \(.+\)\. Give CSV, Parquet or"):
         read_table(tmp_path / name)
-    with pytest.raises(DataError, match=r"is not a file\. Give CSV, Parquet or"):
+    with pytest.raises(DataError, match=rf"^{tmp_path} is not a file\. Give CSV, Parquet or"):
         read_table(tmp_path)
 
 
@@ -294,10 +294,10 @@ def test_validation_errors_are_in_the_units_of_labels_and_of_heads():
         "plain": ScalarTarget(transform="identity", location=10.0, scale=2.0),
         "log": ScalarTarget(transform="log10", location=1.0, scale=1.0),
         "share": ScalarTarget(transform="logistic", location=0.0, scale=1.0),
-        "unknown": ScalarTarget(transform="identity", location=0.0, scale=1.0),
     }
-    value = torch.cat([value, torch.zeros(2, 1)], 1)
-    label = np.array([[13.0, 10.0, 1.0, np.nan], [np.nan, 10.0, 0.0, np.nan]])
+    targets = {"unknown": targets["plain"], **targets}
+    value = torch.cat([torch.zeros(2, 1), value], 1)
+    label = np.array([[np.nan, 13.0, 10.0, 1.0], [np.nan, np.nan, 10.0, 0.0]])
     scale = torch.full_like(value, 0.1)
     found = errors(Output(Prediction(value, scale), None), targets, Labels.of_scalars(label))
     likely = 1 / (1 + np.exp(-2.0))
@@ -445,7 +445,12 @@ def test_labels_of_a_given_test_split_reach_neither_training_nor_baselines(
     assert [fold.tolist() for fold in trained.folds] == [[0, 1]]
     dummy = report["test"]["stiffness"]["dummy"]
     training = np.array([4, 5, 6, 8, 9, 10, 11, 12])
-    assert dummy["count"] == report["test"]["stiffness"][MODEL]["count"] == 2
+    judged = report["test"]["stiffness"][MODEL]
+    predicted = CloudModel.from_pretrained(tmp_path / "x").predict([SALTS[0], SALTS[2]], "stiffness")
+    off = np.abs(predicted["stiffness"] - [1.0, 3.0])
+    assert judged["mae"] == pytest.approx(off.mean(), rel=1e-6)
+    assert judged["coverage_95"] == np.mean(off <= 1.96 * predicted["stiffness_std"])
+    assert dummy["count"] == judged["count"] == 2
     assert dummy["mae"] == pytest.approx(np.abs(np.array([1.0, 3.0]) - training.mean()).mean())
     held_out = report["held_out"]["stiffness"]["dummy"]
     assert held_out["mae"] == pytest.approx(np.abs(np.array([4.0, 5.0]) - training[2:].mean()).mean())
