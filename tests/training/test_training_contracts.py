@@ -181,6 +181,36 @@ def test_members_take_the_encoders_in_turn_and_begin_with_heads_of_their_own(bas
     assert held_out.rows.tolist() == 3 * [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(("patience", "epochs"), [(2, 3), (None, 6)])
+def test_training_ends_when_it_no_longer_improves(base, tmp_path, patience, epochs):
+    some = crystals(base, np.linspace(-1, 1, 20))
+    metrics = finetune_network(
+        Predictor(base.config.encoder, 1, 0),
+        TARGETS,
+        some[np.arange(16)],
+        replace(SCHEDULE, epochs=6, learning_rate=1e-30),  # the first epoch stays the best
+        tmp_path,
+        NetworkSettings(encoder_rate=0.0, patience=patience),
+        validation=some[np.arange(16, 20)],
+    )
+    assert len(metrics) == epochs
+
+
+def test_members_drop_hidden_states_as_they_are_told(base, tmp_path):
+    some = crystals(base, np.linspace(-1, 1, 20))
+    batch = TokenBatch.collate(some.tokens)
+    noise = []
+    for dropout in (0.0, 0.5):
+        settings = replace(ONE, encoder_rate=0.0, dropout=dropout)
+        checkpoint, _ = finetune_ensemble(
+            base, "x", some, INFO, {"x": "identity"}, [np.arange(4)], settings, tmp_path / str(dropout)
+        )
+        (member,) = checkpoint.members
+        once, again = (member.train()(batch).scalars.value for _ in range(2))
+        noise.append(float((once - again).abs().mean()))
+    assert noise[1] > 10 * noise[0]  # the weights of attention are dropped in both
+
+
 @pytest.mark.parametrize(("lowest", "minimum"), [(0.0, 0.0), (-1.0, None)])
 def test_a_property_without_negative_labels_is_predicted_without(base, tmp_path, lowest, minimum):
     labels = np.linspace(lowest, 5.0, 20)
