@@ -4,9 +4,10 @@
     python benchmarks/speed --data DIR --only calculator --only import
 
 Ways that are compared take turns in one process, or in processes that take turns; ratios are medians. Times are CPU
-times, so that other work on the machine counts little; two processes, and the loops of training, are timed by the clock
-on the wall. Torch has one thread. ``--only`` measures some rows anew and keeps the others. Each
-kind of machine has a record of its own in ``results/speed.json``; ``.md`` and ``.svg`` are made of it.
+times, so that other work on the machine counts little; two processes, the loops of training and work beside a busy
+neighbour are timed by the clock on the wall. Torch has one thread, beside the neighbour one per core. ``--only``
+measures some rows anew and keeps the others. Each kind of machine has a record of its own in ``results/speed.json``;
+``.md`` and ``.svg`` are made of it.
 """
 
 from __future__ import annotations
@@ -45,8 +46,13 @@ ROWS = {
     "pretraining": "training.pretraining",
     "finetuning": "training.finetuning",
     "streaming": "streaming.growth",
+    "neighbour": "neighbour.slowdown",
 }
-CHILDREN = {"predict_stream": "streaming.predict_stream", "make_batches": "training.make_batches"}
+CHILDREN = {
+    "beside_a_neighbour": "neighbour.beside_a_neighbour",
+    "predict_stream": "streaming.predict_stream",
+    "make_batches": "training.make_batches",
+}
 PACKAGES = ("ase", "moyopy", "numpy", "pymatgen", "spglib", "torch", "transformers")
 
 
@@ -158,7 +164,7 @@ def notes(results: dict[str, Any]) -> str:
     loads = [c["load_average"] for c in conditions]
     found.append(
         f"- {conditions[0]['cores']} cores, one thread, at a load of {min(loads):.1f} to {max(loads):.1f}; times are "
-        "CPU times but for two processes and for pretraining."
+        "CPU times but for two processes, for pretraining, and beside a busy neighbour with a thread per core."
     )
     return "\n".join(found)
 

@@ -95,20 +95,10 @@ def pretraining(data: Path, rows: int, rounds: int) -> list[Row]:
 
 def finetuning(data: Path, rows: int, rounds: int) -> list[Row]:
     """240 rows, 15 epochs and the default members, in the precision that is chosen."""
-    base = load_checkpoint()
-    table = pd.read_csv(data / "dielectric_train.csv.gz", keep_default_na=False)
-    table = table[table.orbits.str.count(":").between(1, 14)].sample(240, random_state=0)
-    tokens = [
-        base.tokenizer.encode(Scope.from_orbits(int(number), orbits))
-        for number, orbits in zip(table.spg, table.orbits, strict=True)
-    ]
-    labels = LabelledTokens(tokens, Labels.of_scalars(table[["n"]].to_numpy(float)))
-    info = PropertyInfo(unit="", basis="crystal", description="", training_set="")
-    folds = np.array_split(np.random.default_rng(0).permutation(len(tokens)), EnsembleSettings.folds)
-    settings = EnsembleSettings(epochs=EPOCHS)
+    base, settings, tokens = load_checkpoint(), EnsembleSettings(), [row.ids for row in few_rows(data).tokens]
     precision = choose_precision("auto", base.config.encoder.hidden_size, torch.device("cpu"))
     weights = [m.weight for m in base.members[0].encoder.modules() if isinstance(m, torch.nn.Linear)]
-    count = settings.members * EPOCHS * sum(len(row.ids) for row in tokens) * (1 - 1 / settings.folds)
+    count = settings.members * EPOCHS * sum(map(len, tokens)) * (1 - 1 / settings.folds)
     batch = settings.tokens_per_batch
     dtype = getattr(torch, precision)
     operands = [
@@ -118,11 +108,6 @@ def finetuning(data: Path, rows: int, rounds: int) -> list[Row]:
         for outputs, inputs in (weight.shape for weight in weights)
     ]
 
-    def whole() -> None:
-        with TemporaryDirectory() as folder:
-            arguments = labels, {"n": info}, {"n": "log10"}, folds, settings, Path(folder)
-            finetune_ensemble(base, "benchmark", *arguments)
-
     @torch.inference_mode()
     def bare() -> None:
         for _ in range(round(count / batch)):
@@ -131,7 +116,7 @@ def finetuning(data: Path, rows: int, rounds: int) -> list[Row]:
                 gradient @ matrix
                 gradient.mT @ states
 
-    seconds = in_turn({"whole": whole, "bare": bare}, rounds)
+    seconds = in_turn({"whole": small_finetuning(data, EPOCHS), "bare": bare}, rounds)
     return [
         row(
             f"fine-tuning, {len(tokens)} rows, {EPOCHS} epochs, {settings.members} networks",
@@ -142,6 +127,32 @@ def finetuning(data: Path, rows: int, rounds: int) -> list[Row]:
             precision=precision,
         )
     ]
+
+
+def few_rows(data: Path) -> LabelledTokens:
+    """240 crystals and their refractive indices."""
+    tokenizer = load_checkpoint().tokenizer
+    table = pd.read_csv(data / "dielectric_train.csv.gz", keep_default_na=False)
+    table = table[table.orbits.str.count(":").between(1, 14)].sample(240, random_state=0)
+    tokens = [
+        tokenizer.encode(Scope.from_orbits(int(number), orbits))
+        for number, orbits in zip(table.spg, table.orbits, strict=True)
+    ]
+    return LabelledTokens(tokens, Labels.of_scalars(table[["n"]].to_numpy(float)))
+
+
+def small_finetuning(data: Path, epochs: int) -> Callable[[], None]:
+    """Fine-tuning with the default members on `few_rows`."""
+    base, labels, settings = load_checkpoint(), few_rows(data), EnsembleSettings(epochs=epochs)
+    info = PropertyInfo(unit="", basis="crystal", description="", training_set="")
+    folds = np.array_split(np.random.default_rng(0).permutation(len(labels.tokens)), settings.folds)
+
+    def run() -> None:
+        with TemporaryDirectory() as folder:
+            arguments = labels, {"n": info}, {"n": "log10"}, folds, settings, Path(folder)
+            finetune_ensemble(base, "benchmark", *arguments)
+
+    return run
 
 
 def corpus(data: Path) -> list[str]:
