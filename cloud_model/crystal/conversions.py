@@ -24,6 +24,7 @@ from cloud_model.crystal.reading import malformed
 from cloud_model.crystal.stated import VOLUME, check_positions, check_volume, contradiction
 from cloud_model.errors import CrystalError, DisorderedCrystalError, warn_user
 
+_NOTES = {"occupancy", "occupancies"}  # names under which readers of ASE note them
 _STRUCTURE = ("pymatgen.core.structure", "IStructure")
 
 
@@ -166,6 +167,8 @@ def _shares(shares: list[tuple[Any, float]], label: str) -> list[tuple[int, floa
 
 def _noted_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
     """Elements and occupancies of each atom, if a reader of ASE noted them in ``info`` or as an array."""
+    if isinstance(atoms.info, dict) and _NOTES.isdisjoint((*atoms.info, *atoms.arrays)):
+        return []
     with malformed(
         label or formula_of(atoms.numbers),
         "its occupancies, in atoms.info or atoms.arrays, are not numbers for each atom",
@@ -192,7 +195,7 @@ def _read_occupancies(atoms: Any, label: str) -> list[list[tuple[int, float]]]:
             return noted if noted != full else []
         for site in shares.values():  # of which atoms is not known
             sole_element(site, label)
-    for name in ("occupancy", "occupancies"):
+    for name in sorted(_NOTES):
         if name in atoms.arrays:
             pairs = zip(atoms.numbers.tolist(), atoms.arrays[name].tolist(), strict=True)
             return [[(number, float(amount))] for number, amount in pairs]

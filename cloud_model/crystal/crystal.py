@@ -109,7 +109,8 @@ def _check_atoms(crystal: Crystal) -> None:
     check_number_of_atoms(len(numbers), crystal.label or "crystal")
     if not (min(numbers) >= 1 and max(numbers) <= len(SYMBOLS)):
         raise no_element(crystal.name, "X")
-    check_coordinates(crystal.positions, crystal.name)
+    if _far_away(crystal.positions):
+        raise no_coordinates(crystal.name)
 
 
 def _check_lattice(crystal: Crystal) -> tuple[float, list[float], list[Vector]]:
@@ -182,10 +183,12 @@ def _largest_gap(coordinates: NDArray[np.float64]) -> float:
 
 def check_coordinates(positions: NDArray[np.float64], label: str) -> None:
     """Raise a `CrystalError` for fractional coordinates that are not finite, or too large."""
-    if not np.vdot(positions, positions) < MAX_COORDINATE**2:  # nan is not
-        raise CrystalError(
-            label, "some positions are not finite, or far outside the cell", "Correct its coordinates."
-        )
+    if _far_away(positions):
+        raise no_coordinates(label)
+
+
+def _far_away(positions: NDArray[np.float64]) -> bool:
+    return not np.vdot(positions, positions) < MAX_COORDINATE**2  # nan is not
 
 
 def check_number_of_atoms(atoms: int, label: str) -> None:
@@ -199,6 +202,13 @@ def check_number_of_atoms(atoms: int, label: str) -> None:
 def no_atoms(label: str) -> CrystalError:
     """Return the error about a crystal without atoms."""
     return CrystalError(label, "it has no atoms", "Pass a crystal with at least one.")
+
+
+def no_coordinates(label: str) -> CrystalError:
+    """Return the error about fractional coordinates that are not finite, or too large."""
+    return CrystalError(
+        label, "some positions are not finite, or far outside the cell", "Correct its coordinates."
+    )
 
 
 def no_element(label: str, symbol: str) -> CrystalError:
