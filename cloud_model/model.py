@@ -48,7 +48,7 @@ Array = NDArray[np.float64]
 
 
 class CloudModel:
-    """A trained model.
+    """A trained model, which predicts properties, embeddings and thermodynamics of crystals.
 
     Parameters
     ----------
@@ -110,9 +110,14 @@ class CloudModel:
             A bundled or installed name, a directory, or a Hugging Face id such as ``ChangwenXu/CLOUD``.
             Without it, the bundled default. A model that is loaded already is returned as it is.
         dtype : {'float32', 'bfloat16', 'float16', 'auto'}
-            In which the encoder multiplies matrices; ``auto`` is the faster of float32 and bfloat16 on this
+            Precision of the matrix products of the encoder; ``auto`` is the faster of float32 and bfloat16 on this
             machine. Weights and everything else are float32. Only in float32 are predictions the same to the last
             bit whatever else is in the batch.
+
+        Returns
+        -------
+        CloudModel
+            In evaluation mode, on the CPU.
 
         Raises
         ------
@@ -134,6 +139,11 @@ class CloudModel:
             Made if it does not exist.
         card : str, optional
             The model card, Markdown; its name and properties if left out.
+
+        Raises
+        ------
+        OutputError
+            If the directory cannot be written.
         """
         rows = "".join(
             f"- {name} ({info.unit or 'no unit'}): {info.description}\n"
@@ -169,6 +179,11 @@ class CloudModel:
         ----------
         crystals : sequence
             ASE Atoms, pymatgen Structures, paths, SCOPE strings; mixed if you like.
+
+        Returns
+        -------
+        list of Scope or CloudError
+            One item per crystal, in their order.
         """
         return describe(self.checkpoint.describer, crystal_list(crystals))
 
@@ -179,6 +194,11 @@ class CloudModel:
         ----------
         crystals : crystal or collection of crystals
             As in `predict`.
+
+        Returns
+        -------
+        list of Tokens
+            One item per crystal, in their order; a single one for a single crystal.
 
         Raises
         ------
@@ -295,8 +315,9 @@ class CloudModel:
         crystals : crystal or sequence of crystals
             As in `predict`.
         pooling : {'layers', 'mean', 'atoms', 'cls'}
-            Mean and standard deviation over the atoms of what enters the first layer, and their mean hidden state in
-            the last; or the mean of the hidden states of all tokens, of the atoms, or the hidden state of ``[CLS]``.
+            What becomes one vector. ``layers``: mean and standard deviation over the atoms of the input of the first
+            layer, and their mean hidden state in the last layer; the others are of the last layer alone. ``mean``: the
+            mean over all tokens; ``atoms``: the mean over the atoms; ``cls``: the hidden state of ``[CLS]``.
         errors : {'raise', 'nan'}
             How unreadable crystals are handled: an error for the batch, or rows of NaN and a
             warning.
@@ -324,7 +345,7 @@ class CloudModel:
         return batch.in_place(embeddings.numpy())
 
     def thermodynamics(self, crystal: Any, temperatures: ArrayLike, pressure: float = 0.0) -> Thermodynamics:
-        """Give the functions of the harmonic crystal, from one partition function, and those at constant pressure.
+        """Predict thermodynamic functions over temperature: harmonic ones, and those at constant pressure.
 
         Parameters
         ----------
@@ -333,12 +354,17 @@ class CloudModel:
         temperatures : array_like
             K, shape (nT,).
         pressure : float
-            GPa, at most 30, of the functions at constant pressure; the harmonic ones do not depend on it.
+            Pressure of the functions at constant pressure, GPa, at most 30; the harmonic ones do not depend on it.
+
+        Returns
+        -------
+        Thermodynamics
+            Arrays of shape (nT,), each with its standard error.
 
         Raises
         ------
         CloudError
-            If the crystal cannot be read, or the model has no thermodynamics.
+            If the crystal cannot be read; a `PropertyError` if the model has no thermodynamics.
         ArgumentError
             If temperatures are not numbers from 0 to 1,000,000 K, or the pressure is not between 0 and 30 GPa.
         """
@@ -371,7 +397,7 @@ class CloudModel:
         Returns
         -------
         Spectra
-            float64; the networks of an ensemble side by side.
+            Tensors of float64 with a row per crystal; the networks of an ensemble side by side.
 
         Raises
         ------

@@ -69,6 +69,11 @@ class _CrystalFeaturizer(BaseFeaturizer):  # type: ignore[misc]  # matminer has 
         ----------
         crystal : Structure, Atoms, path or SCOPE string
 
+        Returns
+        -------
+        list of float
+            One number for each of `feature_labels`.
+
         Raises
         ------
         CloudError
@@ -196,7 +201,7 @@ class CloudFeaturizer(_CrystalFeaturizer):
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out. It decides the
         dialect and the symmetry tolerance of the SCOPE strings.
     pooling : {'layers', 'mean', 'atoms', 'cls'}
-        How hidden states of tokens become one vector.
+        How hidden states of tokens become one vector, as in `CloudModel.embed`.
 
     Notes
     -----

@@ -55,7 +55,7 @@ class CloudEmbedder(TransformerMixin, _CrystalEstimator):  # type: ignore[misc]
     model : str, path-like or CloudModel, optional
         Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
     pooling : {'layers', 'mean', 'atoms', 'cls'}
-        How hidden states of tokens become one vector.
+        How hidden states of tokens become one vector, as in `CloudModel.embed`.
 
     Attributes
     ----------
@@ -83,6 +83,11 @@ class CloudEmbedder(TransformerMixin, _CrystalEstimator):  # type: ignore[misc]
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Embed crystals.
+
+        Parameters
+        ----------
+        X : collection of crystals
+            n of them.
 
         Returns
         -------
@@ -217,6 +222,11 @@ class CloudRegressor(_FineTunedRegressor):
         sample_weight : array_like, shape (n,), optional
             Weights in the loss; crystals of weight zero are left out.
 
+        Returns
+        -------
+        CloudRegressor
+            This one.
+
         Raises
         ------
         BatchError
@@ -231,7 +241,17 @@ class CloudRegressor(_FineTunedRegressor):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict the property, shape (n,), in the unit of y.
+        """Predict the property.
+
+        Parameters
+        ----------
+        X : collection of crystals
+            n of them.
+
+        Returns
+        -------
+        ndarray
+            In the unit of y, shape (n,).
 
         Raises
         ------
@@ -287,6 +307,11 @@ class CloudDebyeRegressor(_FineTunedRegressor):
         sample_weight : array_like, shape (n,), optional
             Weights in the loss; samples of weight zero are left out.
 
+        Returns
+        -------
+        CloudDebyeRegressor
+            This one.
+
         Raises
         ------
         ArgumentError
@@ -309,7 +334,18 @@ class CloudDebyeRegressor(_FineTunedRegressor):
         return self
 
     def predict(self, X: Any, temperatures: ArrayLike | None = None) -> Array:
-        """Predict heat capacities in J/(mol-atom K), of the shape of the temperatures.
+        """Predict heat capacities.
+
+        Parameters
+        ----------
+        X : collection of n crystals, or of n pairs
+        temperatures : array_like, shape (n,) or (n, nT), optional
+            K; left out if X holds them.
+
+        Returns
+        -------
+        ndarray
+            Heat capacities at constant volume, J/(mol-atom K), of the shape of the temperatures.
 
         Raises
         ------
@@ -331,7 +367,7 @@ class CloudDebyeRegressor(_FineTunedRegressor):
         sample_weight: ArrayLike | None = None,
         temperatures: ArrayLike | None = None,
     ) -> float:
-        """Coefficient of determination of `predict`."""
+        """Coefficient of determination of `predict`; arguments are those of `fit`."""
         return float(r2_score(y, self.predict(X, temperatures), sample_weight=sample_weight))
 
 

@@ -83,7 +83,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="Running Dask cluster; else one is started.",
+            help="Address of a running Dask cluster; by default one is started.",
         ),
         click.option(
             "--backend",

@@ -53,7 +53,7 @@ _HARMONIC = {
 @click.option(
     "--fit",
     type=click.Choice(["shomate", "nasa9"]),
-    help="Print a polynomial of thermochemical tables instead, from 298.15 K to the highest temperature.",
+    help="Print a polynomial, as thermochemical tables have them, from 298.15 K to the highest temperature instead.",
 )
 @options.overwrite
 @options.model

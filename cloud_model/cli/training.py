@@ -68,12 +68,12 @@ if TYPE_CHECKING:
 @click.option(
     "--encoder-rate",
     type=click.FloatRange(0),
-    help="Learning rate of the encoder over that of the heads; 0 freezes it; default 0.5.",
+    help="Learning rate of the encoder as a multiple of that of the heads; 0 freezes it; default 0.5.",
 )
 @click.option(
     "--layer-decay",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Learning rate of each encoder layer over that of the next; default 0.8.",
+    help="Learning rate of each encoder layer as a multiple of that of the layer above it; default 0.8.",
 )
 @click.option("--spectra", type=click.IntRange(1), help="Number of Debye spectra of each network; default 4.")
 @options.precision(["float32", "bfloat16"])
@@ -167,6 +167,7 @@ def finetune(
     "--protocol",
     type=click.Choice(["formula", "matbench"]),
     default="formula",
+    show_default=True,
     help="How --finetune makes its folds: by formula, or as MatBench does.",
 )
 @click.option(

@@ -77,6 +77,10 @@ def fit_heat_capacity(curve: Thermodynamics, form: Form, atoms: int = 1) -> Heat
     atoms : int
         In the formula unit that the coefficients are for.
 
+    Returns
+    -------
+    HeatCapacityFit
+
     Raises
     ------
     ArgumentError

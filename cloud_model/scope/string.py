@@ -105,6 +105,11 @@ class Scope:
         dialect : {'sites', 'canonical'}
             How the text is written.
 
+        Returns
+        -------
+        Scope
+            Without a tolerance, number of atoms or volume.
+
         Raises
         ------
         ScopeError
@@ -163,6 +168,10 @@ class Scope:
         engine : {'moyopy', 'spglib'}, optional
             What searches the symmetry. ``reference`` is defined by spglib; the others use moyopy, which is faster
             and depends less on the choice of cell and origin where symmetry is borderline.
+
+        Returns
+        -------
+        Scope
 
         Raises
         ------

@@ -106,6 +106,11 @@ class References:
         scheme : {'2018', '2020'}
             Corrections of the Materials Project in the energies.
 
+        Returns
+        -------
+        phases : References
+            Their energies are taken to be without error.
+
         Raises
         ------
         DataError
@@ -128,6 +133,10 @@ class References:
             With the columns ``formula``, ``formation_energy_per_atom_2018`` or ``formation_energy_per_atom`` (eV/atom,
             with the corrections of the Materials Project before or since 2020; of both, the former is read), and ``id``
             and ``scope`` if known; compressed if it ends in ``.gz``.
+
+        Returns
+        -------
+        phases : References
 
         Raises
         ------
@@ -190,6 +199,15 @@ class References:
 
     def within(self, elements: Iterable[str]) -> References:
         """Phases of these elements, or of some of them.
+
+        Parameters
+        ----------
+        elements : iterable of str
+            Symbols.
+
+        Returns
+        -------
+        phases : References
 
         Raises
         ------
@@ -310,6 +328,16 @@ class References:
             K.
         structures : mapping of str to str, optional
             Formula -> SCOPE string.
+
+        Returns
+        -------
+        phases : References
+            Their energies are Gibbs energies, eV/atom, at 1 bar.
+
+        Raises
+        ------
+        DataError
+            If the structure of no phase is known.
         """
         structures = structures or {}
         strings = [

@@ -157,6 +157,11 @@ def evaluate(
     seed : int
         Random seed of the folds.
 
+    Returns
+    -------
+    Evaluation
+        Labels, predictions and those of the baselines, and their scores.
+
     Raises
     ------
     PropertyError
@@ -235,6 +240,11 @@ def cross_validate(
         Folds of formulas.
     settings : EnsembleSettings, optional
         How to train.
+
+    Returns
+    -------
+    Evaluation
+        Labels, predictions of each fold's ensemble and those of the baselines, and their scores.
 
     Raises
     ------

@@ -52,7 +52,7 @@ class CloudCalculator(Calculator):
     CheckpointError
         If there is no such checkpoint, or it is damaged.
     ArgumentError
-        If the temperature is not a finite number >= 0.
+        If the temperature is not a number from 0 to 1,000,000 K.
 
     Notes
     -----
@@ -116,7 +116,7 @@ class CloudCalculator(Calculator):
         Raises
         ------
         ArgumentError
-            If there is no such parameter, or the temperature is not a finite number >= 0.
+            If there is no such parameter, or the temperature is not a number from 0 to 1,000,000 K.
         CheckpointError
             If there is no such checkpoint, or it is damaged.
         """
@@ -173,7 +173,21 @@ class CloudCalculator(Calculator):
             )
 
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
-        """One of the results.
+        """Give one of the results, as ASE does.
+
+        Parameters
+        ----------
+        name : str
+            One of ``implemented_properties``.
+        atoms : Atoms, optional
+            The crystal; by default the last one.
+        allow_calculation : bool
+            Whether to predict what is not among the results yet.
+
+        Returns
+        -------
+        float or None
+            In the unit of the property; None if it would have to be predicted and that is not allowed.
 
         Raises
         ------
@@ -272,7 +286,22 @@ class CloudCalculator(Calculator):
     def get_thermodynamics(
         self, atoms: Atoms, temperatures: ArrayLike, pressure: float = 0.0
     ) -> Thermodynamics:
-        """Functions at many temperatures (K) and a pressure (GPa), whatever the parameter ``temperature``."""
+        """Predict thermodynamic functions over temperature, whatever the parameter ``temperature``.
+
+        Parameters
+        ----------
+        atoms : Atoms
+            The cell that quantities per cell refer to.
+        temperatures : array_like
+            K, shape (nT,).
+        pressure : float
+            GPa, at most 30, of the functions at constant pressure.
+
+        Returns
+        -------
+        Thermodynamics
+            As `CloudModel.thermodynamics`, which says what is raised.
+        """
         return self.model.thermodynamics(atoms, temperatures, pressure)
 
     def get_crystal_thermo(
@@ -288,6 +317,16 @@ class CloudCalculator(Calculator):
             Energy of the cell, eV, from which its energies count.
         formula_units : int, optional
             In the cell; without it, energies are per cell.
+
+        Returns
+        -------
+        ase.thermochemistry.CrystalThermo
+            Its energies are in eV, from the density of states in modes per eV.
+
+        Raises
+        ------
+        CloudError
+            If the crystal cannot be described, or the model has no thermodynamics.
         """
         from ase.thermochemistry import CrystalThermo
 

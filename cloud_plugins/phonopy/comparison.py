@@ -218,6 +218,11 @@ class HeatCapacityValidation:
         experiment : tuple of array_like, optional
             Temperatures in K and heat capacities in J/(mol-atom K), shape (n,) each. Most are measured at
             constant pressure and lie above by Cp - Cv.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Call its ``savefig(path)``.
         """
         cloud = self.cloud
         return heat_capacity_figure(

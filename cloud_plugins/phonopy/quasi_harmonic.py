@@ -191,18 +191,23 @@ def validate_quasi_harmonic(
     crystal : crystal or SCOPE string, optional
         What CLOUD predicts. Needed where the folder holds thermal properties only.
     model : str, path-like or CloudModel, optional
-        The default checkpoint if left out.
+        Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
     calculator : ase Calculator or {"emt", "7net-0", "7net-l3i5", "chgnet"}, optional
         Gives energies and forces of the crystal, which is relaxed first and then strained; by default the one attached
         to the Atoms.
     max_temperature : float
         K; the table is in steps of 10 K from 0. Thermal properties must reach 30 K beyond it, or it ends sooner.
     pressure : float
-        GPa.
+        GPa, at most 30.
     strains : sequence of float
         Relative changes of the volume, at least five, for `calculator`.
     supercell_length, cache
         As in `validate_heat_capacity`; with a cache a calculation that was cut off goes on from there.
+
+    Returns
+    -------
+    QuasiHarmonicValidation
+        Heat capacity, expansion, bulk modulus, Gibbs energy and volume of both sides over temperature.
 
     Raises
     ------

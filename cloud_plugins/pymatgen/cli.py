@@ -121,7 +121,7 @@ def hull(
     type=click.IntRange(min=1),
     help="Largest number of atoms in the conventional cell; default: any.",
 )
-@click.option("--space-groups", help="Numbers and ranges, such as 62,140-230; default: all.")
+@click.option("--space-groups", help="Space groups by number, such as 62,140-230; default: all.")
 @click.option(
     "--charge-balance/--no-charge-balance",
     default=None,

@@ -147,12 +147,13 @@ def phase_diagram(
     temperature : float, optional
         Add the vibrations of the references at this temperature, K.
     model : str, path-like or CloudModel, optional
-        What predicts; the default checkpoint if left out.
+        Name or directory of a checkpoint, or a loaded model; the default checkpoint if left out.
 
     Returns
     -------
     PhaseDiagram
-        Its energies are formation energies, eV.
+        The energies of its entries are formation energies, eV for the whole entry; Gibbs energies of formation if there
+        is a temperature.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def with_predictions(
         If a structure cannot be described; for a collection a `BatchError`, whose ``failures`` names each.
         Disordered structures must be ordered first.
     ArgumentError
-        If something else is among them, or the temperature is not a finite number >= 0.
+        If something else is among them, or the temperature is not a number from 0 to 1,000,000 K.
 
     Examples
     --------
