@@ -131,6 +131,7 @@ def from_pymatgen_dict(structure: dict[str, Any], label: str = "") -> Crystal:
         sites = filled_sites(lattice, positions, [_shares(site, name) for site in shares], name)
         crystal = Crystal(lattice, *sites, label)
         _compare(lattice, positions, structure, name)
+        _warn_unless_periodic(crystal, structure["lattice"].get("pbc", ()))
     return crystal
 
 

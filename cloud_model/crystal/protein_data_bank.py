@@ -13,11 +13,21 @@ from cloud_model.crystal.conversions import from_ase
 from cloud_model.crystal.crystal import Crystal, no_element
 from cloud_model.crystal.elements import ATOMIC_NUMBERS, SYMBOLS
 from cloud_model.crystal.labels import elements_of_label, is_of_another_element
-from cloud_model.crystal.reading import Reading, check_position, floats, integers, lines_of, states_symmetry
+from cloud_model.crystal.reading import (
+    Reading,
+    check_position,
+    floats,
+    integers,
+    lines_of,
+    states_symmetry,
+    warn_of_no_symmetry,
+)
 from cloud_model.crystal.stated import check_units, contradiction
 from cloud_model.errors import CrystalError
 
+_ATOMS = ("ATOM", "HETATM")
 _P1 = ("", "1", "P1", "P 1")
+_CELL_OF_PDB = slice(6, 54)
 _GROUP_OF_PDB = slice(55, 66)  # columns of CRYST1
 _UNITS_OF_PDB = slice(66, 70)
 _HEADER_OF_PDB = ("ORIGX", "SCALE", "MTRIX", "REMARK 290")
@@ -31,11 +41,15 @@ def read_pdb(content: bytes, label: str) -> Iterator[Reading]:
     model: list[str] = []
     for line in [*lines_of(content), "END"]:
         if line.startswith("CRYST1"):
+            if any(row.startswith(_ATOMS) for row in model):
+                raise CrystalError(
+                    label, "it states a second cell before the end of a model", "Write END after each model."
+                )
             header = [line]
         elif line.startswith(_HEADER_OF_PDB):
             header.append(line)
         elif line.startswith("END"):
-            if any(row.startswith(("ATOM", "HETATM")) for row in model):
+            if any(row.startswith(_ATOMS) for row in model):
                 yield partial(_read_pdb, header, model)
             model = []
         else:
@@ -49,6 +63,14 @@ def _read_pdb(header: Sequence[str], model: Sequence[str], label: str) -> Crysta
     group = first[_GROUP_OF_PDB].strip()
     if group not in _P1:
         raise states_symmetry(label, group)
+    if first[_CELL_OF_PDB].split() == ["1.000"] * 3 + ["90.00"] * 3:
+        raise CrystalError(
+            label,
+            "its CRYST1 is the placeholder of a structure without a cell",
+            "Set the lengths and angles of the cell.",
+        )
+    if first and not group:
+        warn_of_no_symmetry(label)
     if any(line.startswith("REMARK 290   SMTRY1   2") for line in header):
         raise states_symmetry(label, "of REMARK 290")
     matrices = {name: _matrix_of_pdb(header, name, label) for name in ("SCALE", "ORIGX", "MTRIX")}
@@ -58,14 +80,14 @@ def _read_pdb(header: Sequence[str], model: Sequence[str], label: str) -> Crysta
             raise CrystalError(
                 label, f"its coordinates are to be transformed by {name}", "Apply that, and delete the lines."
             )
-    places = {line[16:17] for line in model if line.startswith(("ATOM", "HETATM"))} - {" "}
+    places = {line[16:17] for line in model if line.startswith(_ATOMS)} - {" "}
     if len(places) > 1:
         raise CrystalError(
             label,
             "some atoms have alternative locations (column 17)",
             "Keep one of them with an occupancy of 1.",
         )
-    rows = [_with_element(line, label) if line.startswith(("ATOM", "HETATM")) else line for line in model]
+    rows = [_with_element(line, label) if line.startswith(_ATOMS) else line for line in model]
     crystal = from_ase(read_proteindatabank(StringIO("\n".join([*header, *rows]))), label)
     scale = matrices["SCALE"]
     if scale is not None and np.abs(scale @ crystal.lattice.T - np.eye(3)).max() > _SCALE:

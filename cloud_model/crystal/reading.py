@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
-from cloud_model.errors import CrystalError, first_line
+from cloud_model.errors import CrystalError, first_line, warn_user
 
 Reading = Callable[[str], Crystal]
 """Reads one crystal of a file; takes what to call it in errors."""
@@ -114,3 +114,8 @@ def states_symmetry(label: str, group: str) -> CrystalError:
 def floats(rows: Iterable[Sequence[str]]) -> list[list[float]]:
     """Numbers of rows of words, perhaps those of Fortran."""
     return [[float(without_fortran(word)) for word in row] for row in rows]
+
+
+def warn_of_no_symmetry(label: str) -> None:
+    """Warn that P 1 is assumed."""
+    warn_user(f"{label}: it states no symmetry; its sites are taken for all atoms of the cell, as in P 1.")

@@ -24,13 +24,14 @@ from cloud_model.crystal.reading import (
     integers,
     lines_of,
     states_symmetry,
+    warn_of_no_symmetry,
     without_fortran,
     wrong_count,
 )
 from cloud_model.crystal.stated import contradiction
 from cloud_model.errors import CrystalError
 
-_SPACE_GROUP = re.compile(r"SPGR\s*=\s*(\d+)", re.IGNORECASE)
+_SPACE_GROUP = re.compile(r"SPGR\s*=\s*(.*?)\s*(?:OPT|$)", re.IGNORECASE)
 _WHOLE = 0.01  # how far the entries of a matrix may be from integers
 
 
@@ -95,8 +96,11 @@ def _read_cssr(lines: Sequence[str], label: str) -> Crystal:
     from pymatgen.io.cssr import Cssr
 
     stated = _SPACE_GROUP.search("".join(lines[1:2]))
-    if stated and int(stated[1][:9]) != 1:
-        raise states_symmetry(label, stated[1])
+    group = stated[1] if stated else ""
+    if re.sub(r"\s", "", group).upper() not in ("", "1", "1P1", "P1"):
+        raise states_symmetry(label, group)
+    if not group:
+        warn_of_no_symmetry(label)
     counts = integers(lines[2:3])
     if not counts or counts[1:] not in ([], [0]):
         raise CrystalError(
@@ -125,7 +129,7 @@ def _read_gen(lines: Sequence[str], label: str) -> Crystal:
     if len(lines) != counts[0] + 6:  # two before the atoms, the origin and three vectors after them
         raise wrong_count(label, counts[0], len(lines))
     check_number_of_atoms(counts[0], label)
-    return from_ase(read(StringIO("\n".join(lines))), label)
+    return from_ase(read(StringIO("\n".join(map(without_fortran, lines)))), label)
 
 
 def _read_aims(lines: Sequence[str], label: str) -> Crystal:
@@ -135,6 +139,8 @@ def _read_aims(lines: Sequence[str], label: str) -> Crystal:
     vectors = [row[1:4] for row in rows if row[:1] == ["lattice_vector"]]
     atoms = [row for row in rows if row[:1] in (["atom"], ["atom_frac"])]
     kinds = {row[0] for row in atoms}
+    if embedding := {row[0] for row in rows if row} & {"pseudocore", "multipole"}:
+        raise CrystalError(label, f"it is embedded ({min(embedding)})", "CLOUD describes bulk crystals.")
     if len(vectors) != 3 or len(kinds) != 1:
         raise CrystalError(
             label,

@@ -96,6 +96,9 @@ def _checked(lines: Sequence[str], label: str) -> list[str]:
         raise CrystalError(
             label, f"it counts {atoms} atoms and lists more", "Correct the line of its counts."
         )
+    rest = [line for line in lines[after:] if line.strip()][:_HEADER]
+    if is_poscar("\n".join(rest)) and _are_elements(rest[5]):
+        raise CrystalError(label, "it holds another POSCAR after its first", "Put each into a separate file.")
     labels = [_label_of(line) for line in lines[after - atoms : after]]
     kinds = _kinds_of_labels(labels, counts) if old else lines[5].partition("!")[0].split()
     if old and len(words := lines[0].split()) == len(counts) and _are_elements(lines[0]):

@@ -12,7 +12,7 @@ from itertools import islice
 from cloud_model.crystal.conversions import from_ase
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
 from cloud_model.crystal.elements import ATOMIC_NUMBERS
-from cloud_model.crystal.reading import Reading, integers, is_position, wrong_count
+from cloud_model.crystal.reading import Reading, integers, is_position, without_fortran, wrong_count
 from cloud_model.errors import CrystalError
 
 _COLUMNS = re.compile(r":[SRIL]:(\d{1,18})", re.IGNORECASE)
@@ -64,8 +64,13 @@ def _read_frame(lines: Sequence[str], label: str) -> Crystal:
 
     check_number_of_atoms(len(lines) - 2, label)
     columns = sum(map(int, _COLUMNS.findall(lines[1])))
-    if columns > len("".join(lines[2:3]).split()):
-        raise CrystalError(label, f"it declares {columns} columns and has fewer", "Correct its Properties.")
+    for line in lines[2:] if columns else ():
+        if (found := len(line.split())) != columns:
+            raise CrystalError(
+                label,
+                f"it declares {columns} columns and has {found}",
+                "Correct its Properties, or the line.",
+            )
     if len(lines[1]) > _LONGEST_COMMENT:
         raise CrystalError(
             label, f"its comment is longer than {_LONGEST_COMMENT // 2**10} KiB", "Shorten its second line."
@@ -74,7 +79,8 @@ def _read_frame(lines: Sequence[str], label: str) -> Crystal:
         if stated > 1:
             raise CrystalError(label, f"it states its {key} {stated} times", "Keep the right one.")
     _check_elements(lines, label)
-    return from_ase(next(read(StringIO("".join(lines)), slice(None))), label)
+    text = "".join([*lines[:2], *map(without_fortran, lines[2:])])
+    return from_ase(next(read(StringIO(text), slice(None))), label)
 
 
 def _check_elements(lines: Sequence[str], label: str) -> None:

@@ -168,6 +168,11 @@ def xsf(length: float = 5.64, steps: str = "", frames: int = 1) -> bytes:
     return f"{steps}CRYSTAL\n{(primitive + conventional + atoms) * frames}".encode()
 
 
+def cssr(group: str = "SPGR = 1 P 1", position: str = "0 0 0") -> bytes:
+    """A CSSR file of one atom."""
+    return f"5.64 5.64 5.64\n90 90 90 {group} OPT = 1\n1 0\n0 salt\n1 Na {position}\n".encode()
+
+
 ALAT = "CELL_PARAMETERS alat\n1 0 0\n0 1 0\n0 0 1\n"
 
 
@@ -389,7 +394,7 @@ FILES = [
     file("ibrav.pwi", pw("ibrav=2, A=5.64", cell=""), "input of pw.x without vectors", CrystalError, "ibrav=2, without CELL_PARAMETERS"),
     file("no_vectors.pwi", pw(cell=""), "input of pw.x without a cell", CrystalError, "ibrav=0, without CELL_PARAMETERS"),
     file("alat.pwi", pw(unit="alat"), "input of pw.x in an unknown unit", CrystalError, r"without celldm\(1\)"),
-    file("group.pwi", pw("ibrav=0, space_group=225"), "space group in an input of pw.x", CrystalError, "states the space group '225'"),
+    file("group.pwi", pw("ibrav=0, space_group=225"), "space group in an input of pw.x", CrystalError, "states the space group '225 F m -3 m'"),
     # what is not finite beside a partial occupancy, where atoms at one place are looked for
     file("infinite.cif", cif("Na1 Na 1e400 0 0 0.5\n"), "CIF with half an atom at infinity", CrystalError, "some positions are not finite"),
     file("infinite.json", structure(sites=[{"abc": [1e999, 0, 0], "species": [{"element": "Na", "occu": 0.5}]}]),
@@ -492,6 +497,22 @@ FILES = [
          "Multiple ATOMIC_POSITIONS"),
     *(file(f"{name}.pwi", pw().replace(b"Na 23 a", species), f"input of pw.x with the {name} of another element", CrystalError, reason)
       for name, species, reason in [("pseudopotential", b"Na 23 K.pbe.UPF", "states K.pbe.UPF"), ("mass", b"Na 39.1 a", "the mass of K")]),
+    # several crystals where one is expected, and cells that are none
+    file("two.vasp", labelled("Na", "Cl") + labelled("K", "Br", "K Br\n"), "two POSCARs", CrystalError, "another POSCAR after its first"),
+    file("two.pdb", pdb().replace(b"END\n", b"") + pdb().replace(b"5.640", b"6.640"), "PDB file of two cells without an end between them",
+         CrystalError, "a second cell before the end of a model"),
+    file("cells.cssr", cssr() + cssr(), "two CSSR files", CrystalError, "counts 1 atoms"),
+    file("placeholder.pdb", pdb().replace(b"   5.640", b"   1.000").replace(b" 5.640", b" 1.000"), "PDB file without a cell", CrystalError,
+         "placeholder of a structure without a cell"),
+    file("embedded.in", b"lattice_vector 3 0 0\nlattice_vector 0 3 0\nlattice_vector 0 0 3\natom 0 0 0 Cu\npseudocore 1 1 1 Cu\n",
+         "embedded geometry of FHI-aims", CrystalError, "is embedded"),
+    # symmetry that is not stated, or only by a symbol
+    file("symbol.cssr", cssr("SPGR = F m -3 m"), "symbol of a space group in a CSSR file", CrystalError, "states the space group 'F m -3 m'"),
+    file("none.cssr", cssr(""), "CSSR file without a space group", CloudWarning, "states no symmetry"),
+    file("none.pdb", pdb().replace(b" P 1 ", b"     "), "PDB file without a space group", CloudWarning, "states no symmetry"),
+    file("extra.xyz", frame().replace(b"Cu 0 0 0", b"Cu 29 0 0 0"), "XYZ file with an undeclared column", CrystalError,
+         "declares 4 columns and has 5"),
+    file("layer.pymatgen.json", changed_structure(pbc=[True, True, False]), "JSON of pymatgen of a layer", CloudWarning, "not periodic"),
     # more than there is
     file("billion.vasp", poscar("1000000000 4"), "POSCAR of 10^9 atoms", CrystalError, "counts 1000000004 atoms"),
     file("fewer.vasp", poscar("3 4"), "POSCAR that counts too few atoms", CrystalError, "lists more"),
@@ -546,7 +567,7 @@ FILES = [
          b"ATOM      1 NA   MOL     1       0.000   0.000   0.000  1.00  0.00          NA  \nEND\n",
          "space group in a PDB file", CrystalError, "states the space group 'F m -3 m'"),
     file("group.cssr", b"5.64 5.64 5.64\n90 90 90 SPGR = 225 F m -3 m OPT = 1\n1 0\n0 salt\n1 Na 0 0 0\n",
-         "space group in a CSSR file", CrystalError, "states the space group '225'"),
+         "space group in a CSSR file", CrystalError, "states the space group '225 F m -3 m'"),
     file("more.pwi", b"&system\nibrav=0, nat=1, ntyp=1\n/\nATOMIC_SPECIES\nNa 23 a\nCELL_PARAMETERS angstrom\n5 0 0\n0 5 0\n"
          b"0 0 5\nATOMIC_POSITIONS crystal\nNa 0 0 0\nNa .5 .5 .5\n", "input of pw.x with more atoms than it counts",
          CrystalError, "lists more"),

@@ -5,7 +5,20 @@ from __future__ import annotations
 import json
 
 import pytest
-from hostile_files import ALAT, HEAD, ase_json, caesium_chloride, cif, labelled, matrix, pdb, pw, res, xsf
+from hostile_files import (
+    ALAT,
+    HEAD,
+    ase_json,
+    caesium_chloride,
+    cif,
+    cssr,
+    labelled,
+    matrix,
+    pdb,
+    pw,
+    res,
+    xsf,
+)
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
@@ -167,3 +180,17 @@ def test_exponents_of_fortran():
     assert read_crystal(poscar).positions[1] == pytest.approx([0.5] * 3)
     vectors = "lattice_vector 4d0 0 0\nlattice_vector 0 4 0\nlattice_vector 0 0 4\n"
     assert read_crystal(f"{vectors}atom_frac 0.5d0 0 0 Na\n").positions[0, 0] == pytest.approx(0.5)
+    frame = '1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3\nCd 1.5d0 0 0\n'
+    assert read_crystal(frame).positions[0, 0] == pytest.approx(0.5)
+    assert read_crystal("1 F\nCd\n1 1 .5d0 0 0\n0 0 0\n4d0 0 0\n0 4 0\n0 0 4\n").positions[
+        0, 0
+    ] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("group", ["SPGR = 1 P 1", "SPGR =  1", "SPGR = P1", "SPGR = P 1"])
+def test_cssr_in_p_1(group):
+    assert read_crystal(cssr(group)).formula == "Na1"
+
+
+def test_velocities_are_no_second_poscar():
+    assert read_crystal(labelled("Na", "Cl") + b"\n" + b"0 0 0\n" * 8).formula == "Na1Cl1"
