@@ -28,6 +28,13 @@ Failures = Mapping[str, "CloudError"]
 
 _PHONONS = ("phonopy*.yaml", "phonopy*.yaml.xz", "phonopy*.yaml.gz", "*.ncmat")
 _CRYSTALS = ("*.cif", "*.vasp", "*.extxyz", "*POSCAR*")
+_QUASI_HARMONIC = {
+    "heat_capacity": ("Cp\nJ/(mol-\natom K)", 1.0, 2),
+    "thermal_expansion": ("expansion\n10^-6/K", 1e6, 1),
+    "bulk_modulus": ("bulk\nmodulus\nGPa", 1.0, 1),
+    "gibbs_energy": ("Gibbs\nenergy\nJ/mol-\natom", 1.0, 0),
+}
+"""Column -> heading of the table, factor to its unit, and digits."""
 _LONG_TABLE = 30  # rows; a longer one is printed in steps of 50 K
 
 
@@ -192,22 +199,17 @@ def _plot(path: Path | None, results: Iterable[HeatCapacityValidation | QuasiHar
 
 
 def _quasi_harmonic_table(result: QuasiHarmonicValidation) -> Table:
+    from cloud_model.cli.prediction_tables import table_of
+
     frame = result.to_frame()
-    columns = {
-        "heat_capacity": ("Cp\nJ/(mol-atom K)", 1.0),
-        "thermal_expansion": ("expansion\n10^-6/K", 1e6),
-        "bulk_modulus": ("bulk modulus\nGPa", 1.0),
-        "gibbs_energy": ("Gibbs energy\nJ/mol-atom", 1.0),
-    }
-    headers = [f"{side} {header}" for header, _ in columns.values() for side in ("phonons", "CLOUD")]
-    table = new_table("K", *headers, title=f"{result.formula}, constant pressure")
-    for _, row in frame[frame["temperature"] % 50 == 0].iterrows():
-        values = [
-            f"{factor * row[f'{side}_{name}']:.4g}"
-            for name, (_, factor) in columns.items()
-            for side in ("quasi_harmonic", "cloud")
-        ]
-        table.add_row(f"{row['temperature']:g}", *values)
+    rows = frame[frame["temperature"] % 50 == 0]
+    columns = {"K": [f"{kelvin:g}" for kelvin in rows["temperature"]]}
+    for name, (heading, factor, digits) in _QUASI_HARMONIC.items():
+        for side, prefix in (("phonons", "quasi_harmonic"), ("CLOUD", "cloud")):
+            values = factor * rows[f"{prefix}_{name}"]
+            columns[f"{heading}\n{side}"] = [f"{value:.{digits}f}" for value in values]
+    table = table_of(columns)
+    table.title, table.title_justify = f"{result.formula}, constant pressure", "left"
     return table
 
 
