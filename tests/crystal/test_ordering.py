@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +13,7 @@ from ase.io import read
 from click.testing import CliRunner
 from pymatgen.core import Lattice, Structure
 
+from cloud_model import CloudModel
 from cloud_model.cli import cloud
 from cloud_model.crystal import ordering
 from cloud_model.crystal.cif import read_cif
@@ -262,6 +264,23 @@ def test_predictions_are_averaged_over_the_cells(tiny_model):
     assert row["ordered_cells"][1] is None
     with pytest.raises(DisorderedCrystalError):
         tiny_model.predict(disordered)
+
+
+def test_cells_that_differ_widen_error_bars_and_intervals(tiny_model):
+    """Of a network that is sure of each cell, so that nothing but their difference is left."""
+    config = tiny_model.checkpoint.config
+    targets = {name: replace(target, calibration=0.0) for name, target in config.targets.items()}
+    config = replace(config, targets=targets, intervals={"band_gap": {"0.95": 2.0}})
+    model = CloudModel(replace(tiny_model.checkpoint, config=config))
+    disordered = rock_salt(("Na", 0.333), ("Mg", 0.333), ("Al", 0.334))
+    gaps = model.predict(cells_of(disordered, 4), "band_gap")["band_gap"]
+    deviation = gaps.std(ddof=0)
+    row = model.predict([disordered], "band_gap", order=4)
+    bounds = model.predict([disordered], "band_gap", order=4, interval=0.95)
+    assert deviation > 0
+    assert row["band_gap_std"][0] == pytest.approx(deviation)
+    assert bounds["band_gap_high"][0] - bounds["band_gap"][0] == pytest.approx(deviation)
+    assert bounds["band_gap"][0] - bounds["band_gap_low"][0] == pytest.approx(deviation)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--format", "json"], ["--format", "csv"], ["good.cif"]])

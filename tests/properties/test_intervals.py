@@ -44,8 +44,8 @@ def test_bounds_may_be_apart():
     assert (fresh > high).mean() == pytest.approx(0.04, abs=0.01)
 
 
-def test_the_sides_of_an_interval_may_be_calibrated_apart(tiny_model):
-    name = "formation_energy_per_atom"
+@pytest.mark.parametrize("name", ["formation_energy_per_atom", "heat_capacity_per_atom"])
+def test_the_sides_of_an_interval_may_be_calibrated_apart(tiny_model, name):
     intervals = {f"{name}_low": {"0.95": 1.0}, f"{name}_high": {"0.95": 3.0}}
     checkpoint = tiny_model.checkpoint
     model = CloudModel(replace(checkpoint, config=replace(checkpoint.config, intervals=intervals)))
