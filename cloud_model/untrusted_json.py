@@ -27,13 +27,21 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON, or nested too deeply.
+        If it is not JSON, nested too deeply, or an object has two entries of one name.
     """
     try:
         with _shallow:
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it states {next(name for name in names if names.count(name) > 1)!r:.40} twice")
+    return found
 
 
 def from_record(cls: type[Record], values: Any, *, only_known: bool = False) -> Record:

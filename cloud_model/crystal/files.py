@@ -385,7 +385,8 @@ def is_text(source: Any) -> bool:
     """Whether this is a ``str`` that holds crystals, rather than the name of a file."""
     if not isinstance(source, str):
         return False
-    ends = source.strip()[:1] + source.strip()[-1:]
+    stripped = source.lstrip("\ufeff").strip()
+    ends = stripped[:1] + stripped[-1:]
     return (ends in ("{}", "[]") or len(source.splitlines()) > 1) and not os.path.lexists(source)
 
 

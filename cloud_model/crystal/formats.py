@@ -96,7 +96,7 @@ FORMATS = (
     Format("XYZ", "*.xyz, *.extxyz", r"\.(ext)?xyz$", is_xyz, read_xyz, "ASE", _always),
     Format("ASE trajectory", "*.traj", r"\.traj$", _never, read_trajectory, "ASE", _always),
     Format("ASE database", "*.db", r"\.db$", _never, read_database, "this package", _always),
-    Format("JSON", "*.json", r"\.json$", _holds(r"\A\s*[\[{]"), read_json, "this package", _always),
+    Format("JSON", "*.json, *.jsonl", r"\.jsonl?$", _holds(r"\A\s*[\[{]"), read_json, "this package", _always),
     Format("XSF", "*.xsf, *.axsf", r"\.a?xsf$", _holds(r"^[ \t]*PRIMCOORD"), read_xsf, "ASE", _always),
     Format("CSSR", "*.cssr", r"\.cssr$", _holds(r"\A.*\n.*\bSPGR\b"), read_cssr, "pymatgen"),
     Format("SHELX", "*.res", r"\.res$", _holds(r"\A\s*TITL", r"^CELL\s", r"^SFAC\s"), read_res, "this package",

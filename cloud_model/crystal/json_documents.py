@@ -10,7 +10,6 @@ import numpy as np
 
 from cloud_model.crystal.conversions import from_ase, from_pymatgen_dict
 from cloud_model.crystal.crystal import Crystal, check_number_of_atoms
-from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.crystal.optimade import from_optimade
 from cloud_model.crystal.reading import Reading, malformed
 from cloud_model.crystal.stated import (
@@ -25,6 +24,7 @@ from cloud_model.untrusted_json import parse_json
 
 _DEEPEST = 4  # levels of lists and documents around a crystal
 _DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "float") for bits in (32, 64)))
+_OCCUPANCIES = ("occupancy", "occupancies", "spacegroup_kinds")  # arrays of Atoms that tell of disorder
 _COMPOSITIONS = (
     "composition",
     "composition_reduced",
@@ -35,13 +35,20 @@ _INNER = ("structure", "structures", "entries", "data")
 
 
 def read_json(content: bytes, label: str) -> Iterator[Reading]:
-    """Read a JSON document."""
+    """Read a JSON document, or one on each line."""
+    text = content.decode("utf-8-sig", errors="replace")
     try:
-        document = parse_json(content.decode("utf-8-sig", errors="replace"))
+        document = parse_json(text)
     except ValueError as error:
-        raise CrystalError(
-            label, f"it is not JSON: {first_line(error)}", "Check that it is complete."
-        ) from None
+        try:
+            first, *others = (line for line in text.splitlines() if line.strip())
+            document = [parse_json(line) for line in (first, *others)] if others else None
+        except ValueError:
+            document = None
+        if document is None:
+            raise CrystalError(
+                label, f"it is not JSON: {first_line(error)}", "Check that it is complete."
+            ) from None
     yield from crystals_of(document, label)
 
 
@@ -115,35 +122,34 @@ def _from_ase_json(atoms: dict[str, Any], label: str) -> Crystal:
             raise ValueError("atomic numbers are not whole")
         check_number_of_atoms(len(numbers), label)
         lattice = _array(cell["array"] if isinstance(cell, dict) and "array" in cell else cell)
-        crystal = from_ase(
-            Atoms(
-                numbers=numbers,
-                positions=_array(atoms["positions"]).astype(float),
-                cell=lattice.astype(float),
-                pbc=_array(atoms["pbc"]).astype(bool),
-            ),
-            label,
+        info = atoms.get("info")
+        noted = info.get("occupancy") if isinstance(info, dict) else None
+        made = Atoms(
+            numbers=numbers,
+            positions=_array(atoms["positions"]).astype(float),
+            cell=lattice.astype(float),
+            pbc=_array(atoms["pbc"]).astype(bool),
+            info={"occupancy": noted} if noted else None,
         )
-        _compare(crystal, atoms, label)
-    return crystal
-
-
-def _compare(crystal: Crystal, atoms: dict[str, Any], label: str) -> None:
-    """Compare a crystal with what the JSON says besides its atomic numbers and positions."""
-    check_count(len(crystal), atoms.get("natoms"), "natoms", label)
-    check_formula(crystal, atoms.get("formula"), "formula", label)
-    check_volume(crystal.lattice, atoms.get("volume"), "volume", label)
-    for key in ("symbols", "chemical_symbols"):
-        stated = atoms.get(key)
-        if isinstance(stated, str):
-            check_formula(crystal, stated, key, label)
-        elif stated is not None:
-            found = [SYMBOLS[number - 1] for number in crystal.numbers.tolist()]
-            if list(stated) != found:
+        for name in _OCCUPANCIES:
+            if name in atoms:
+                made.set_array(name, _array(atoms[name]))
+        crystal = from_ase(made, label)
+        check_count(len(numbers), atoms.get("natoms"), "natoms", label)
+        check_formula(crystal, atoms.get("formula"), "formula", label)
+        check_volume(crystal.lattice, atoms.get("volume"), "volume", label)
+        for key in ("symbols", "chemical_symbols"):
+            symbols = atoms.get(key)
+            if isinstance(symbols, str):
+                check_formula(crystal, symbols, key, label)
+            elif symbols is not None and list(symbols) != made.get_chemical_symbols():
                 raise contradiction(label, f"the atoms {crystal.formula} by its numbers", f"others as {key}")
-    if "scaled_positions" in atoms:
-        places = _array(atoms["scaled_positions"]).astype(float).reshape(-1, 3)
-        check_positions(crystal.lattice, crystal.positions, places, "scaled_positions", label)
+        if "scaled_positions" in atoms:
+            places = _array(atoms["scaled_positions"]).astype(float).reshape(-1, 3)
+            check_positions(
+                crystal.lattice, made.get_scaled_positions(wrap=False), places, "scaled_positions", label
+            )
+    return crystal
 
 
 def _array(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +49,8 @@ def from_optimade(attributes: Mapping[str, Any], label: str) -> Crystal:
                 "Expand them to a cell.",
             )
         kinds = {kind["name"]: kind for kind in attributes["species"]}
+        if len(kinds) < len(attributes["species"]):
+            raise CrystalError(label, "it defines a species twice", "Keep the right one.")
         if any(kind.get("attached") for kind in kinds.values()):
             raise CrystalError(label, "has attached atoms without positions", "Add them to its sites.")
         contents = {name: _shares(kind) for name, kind in kinds.items()}
@@ -69,10 +73,17 @@ def _compare(crystal: Crystal, attributes: Mapping[str, Any], label: str) -> Non
     check_elements(crystal, attributes.get("elements"), "elements", label)
     for name in _FORMULAS:
         check_formula(crystal, attributes.get(name), name, label)
-    elements = set(crystal.numbers.tolist())
+    elements = Counter(crystal.numbers.tolist())
     if attributes.get("nelements") not in (None, len(elements)):
         raise contradiction(
             label, f"the atoms {crystal.formula}", f"{attributes['nelements']!r:.20} as nelements"
+        )
+    anonymous = attributes.get("chemical_formula_anonymous")
+    amounts = sorted(int(digits or 1) for digits in re.findall(r"[A-Z][a-z]?(\d{0,9})", anonymous or ""))
+    found = sorted(elements.values())
+    if amounts and [n * sum(amounts) for n in found] != [n * sum(found) for n in amounts]:
+        raise contradiction(
+            label, f"the atoms {crystal.formula}", f"{anonymous:.80} as chemical_formula_anonymous"
         )
     ratios = attributes.get("elements_ratios")
     if ratios and attributes.get("elements"):

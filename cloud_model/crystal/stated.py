@@ -79,6 +79,9 @@ def check_formula(crystal: Crystal, stated: str | Mapping[str, float] | None, na
         amounts = parse_formula(stated) if isinstance(stated, str) else stated
     except DataError:
         return
+    amounts = {
+        symbol: amount for symbol, amount in (amounts or {}).items() if not symbol.startswith("@") and amount
+    }
     if not amounts:
         return
     counts = Counter(crystal.numbers.tolist())
@@ -99,5 +102,5 @@ def check_units(crystal: Crystal, units: float, name: str, label: str) -> None:
 
 
 def _number(symbol: str) -> Any:
-    """Atomic number; of what is no element, itself."""
-    return ATOMIC_NUMBERS.get(symbol, symbol)
+    """Atomic number by a symbol, perhaps with a charge; of what is no element, itself."""
+    return ATOMIC_NUMBERS.get(symbol.rstrip("0123456789.+-"), symbol)

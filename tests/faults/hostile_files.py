@@ -451,7 +451,13 @@ FILES = [
                          ("scaled_positions", [[0, 0, 0], [0.5, 0.5, 0]])]),
     *(file(f"optimade_{key}.json", caesium_chloride(**{key: value}), f"OPTIMADE structure with other {key}", CrystalError, f"as {key}")
       for key, value in [("nsites", 4), ("nelements", 3), ("elements", ["Br", "Cs"]), ("chemical_formula_reduced", "ClCs2"),
-                         ("fractional_site_positions", [[0, 0, 0], [0.5, 0.5, 0]])]),
+                         ("fractional_site_positions", [[0, 0, 0], [0.5, 0.5, 0]]), ("chemical_formula_anonymous", "A2B")]),
+    file("species.json", caesium_chloride(species=[{"name": name, "chemical_symbols": [symbol], "concentration": [1.0]}
+                                                   for name, symbol in (("Cs", "Cs"), ("Cs", "Rb"), ("Cl", "Cl"))]),
+         "OPTIMADE species that is defined twice", CrystalError, "defines a species twice"),
+    file("keys.json", ase_json().replace(b'{"numbers"', b'{"numbers": [37, 17], "numbers"'), "JSON with an entry twice", CrystalError,
+         "states 'numbers' twice"),
+    file("half.ase.json", ase_json(occupancy=[1, 0.5]), "half an atom in JSON of ASE", DisorderedCrystalError, "partly occupied"),
     file("ratios.json", caesium_chloride(elements=["Cl", "Cs"], elements_ratios=[0.25, 0.75]), "OPTIMADE structure with other ratios",
          CrystalError, "as elements_ratios"),
     file("span.json", caesium_chloride(site_coordinate_span="asymmetric_unit"), "OPTIMADE structure without its symmetry images",

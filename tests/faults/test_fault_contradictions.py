@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from ase import Atoms
+from ase.io.jsonio import encode
 from hostile_files import (
     ALAT,
     HEAD,
@@ -23,6 +26,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from cloud_model.crystal.files import read_crystal, read_crystals, to_crystal
+from cloud_model.errors import DisorderedCrystalError
 
 SALT = Structure(Lattice.cubic(4.1), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 
@@ -51,7 +55,8 @@ def test_columns_of_elements():
 def test_optimade():
     stated = {
         "nsites": 2, "nelements": 2, "elements": ["Cl", "Cs"], "elements_ratios": [0.5, 0.5],
-        "chemical_formula_reduced": "ClCs", "chemical_formula_hill": "ClCs", "site_coordinate_span": "unit_cell",
+        "chemical_formula_reduced": "ClCs", "chemical_formula_hill": "ClCs", "chemical_formula_anonymous": "AB",
+        "site_coordinate_span": "unit_cell",
         "chemical_formula_descriptive": "caesium chloride", "fractional_site_positions": [[0, 0, 1], [0.5, 0.5, 0.5]],
     }  # fmt: skip
     assert read_crystal(caesium_chloride(**stated)).formula == "Cl1Cs1"
@@ -67,8 +72,14 @@ def test_json_of_ase():
 def test_entries_of_pymatgen():
     entry = ComputedStructureEntry(SALT, -1.0).as_dict()
     assert read_crystal(json.dumps(entry)).formula == "Cl1Cs1"
-    document = {"structure": SALT.as_dict(), "formula_pretty": "CsCl", "composition": {"Cs": 4, "Cl": 4}}
-    assert read_crystal(json.dumps(document)).formula == "Cl1Cs1"
+    for composition in (
+        {"Cs": 4, "Cl": 4},
+        {"Cs+": 1.0, "Cl-": 1.0},
+        {"@class": "Composition", "Cs": 1, "Cl": 1},
+        {},
+    ):
+        document = {"structure": SALT.as_dict(), "formula_pretty": "CsCl", "composition": composition}
+        assert read_crystal(json.dumps(document)).formula == "Cl1Cs1"
 
 
 def test_labels_of_pymatgen_outlive_their_elements():
@@ -194,3 +205,19 @@ def test_cssr_in_p_1(group):
 
 def test_velocities_are_no_second_poscar():
     assert read_crystal(labelled("Na", "Cl") + b"\n" + b"0 0 0\n" * 8).formula == "Na1Cl1"
+
+
+def test_json_lines():
+    found = list(read_crystals(ase_json() + b"\n" + ase_json() + b"\n"))
+    assert [crystal.formula for _, crystal in found] == ["Cl1Cs1", "Cl1Cs1"]
+    assert read_crystal("\ufeff" + ase_json().decode()).formula == "Cl1Cs1"
+
+
+def test_disorder_noted_by_ase_outlives_a_dictionary():
+    atoms = Atoms("CsCl", scaled_positions=[[0, 0, 0], [0.5] * 3], cell=[4.1] * 3, pbc=True)
+    atoms.info["occupancy"] = {"0": {"Cs": 0.5, "Rb": 0.5}, "1": {"Cl": 1.0}}
+    atoms.set_array("spacegroup_kinds", np.arange(2))
+    for content in (atoms.todict(), json.loads(encode(atoms.todict()))):
+        with pytest.raises(DisorderedCrystalError) as caught:
+            to_crystal(content)
+        assert [len(site) for site in caught.value.sites.shares] == [2, 1]
