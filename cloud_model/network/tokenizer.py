@@ -71,7 +71,18 @@ class TokenBatch:
     @classmethod
     def collate(cls, batch: Sequence[Tokens], multiple: int = 1) -> TokenBatch:
         """Pad tokenised crystals to the longest of them, or to the next multiple of a number."""
-        return TokenTable.of(batch).batch(np.arange(len(batch)), multiple)
+        lengths = np.array([len(tokens.ids) for tokens in batch])
+        length = -(-int(lengths.max()) // multiple) * multiple
+
+        def padded(rows: Iterable[tuple[float, ...]], fill: int, dtype: type) -> Tensor:
+            return torch.from_numpy(np.array([row + (fill,) * (length - len(row)) for row in rows], dtype))
+
+        return cls(
+            padded((tokens.ids for tokens in batch), PAD, np.int64),
+            padded((tokens.types for tokens in batch), 0, np.int64),
+            padded((tokens.shares for tokens in batch), 0, np.float32),
+            torch.from_numpy(np.arange(length) < lengths[:, None]),
+        )
 
     def to(self, device: torch.device) -> TokenBatch:
         """Move the batch."""
