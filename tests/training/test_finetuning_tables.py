@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import torch
 
 from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
-from cloud_model.errors import ArgumentError, CloudError, CloudWarning, CrystalError, DataError
+from cloud_model.errors import ArgumentError, CloudError, CloudWarning, CrystalError, DataError, OutputError
 from cloud_model.network.heads import Prediction
 from cloud_model.network.predictor import Output, Predictor
 from cloud_model.physics.mixture import DebyeMixture, Spectra
@@ -493,6 +495,27 @@ def test_curves_are_judged_at_each_temperature_beside_baselines_of_whole_curves(
     assert scores[MODEL]["coverage_95"] == 1
     assert scores["dummy"]["mae"] == pytest.approx(np.nanmean(np.abs(np.concatenate(off))))
     assert list(report["held_out"]) == ["stiffness", CV]
+
+
+@pytest.mark.parametrize("split", [None, "split"])
+def test_the_seed_decides_the_folds(trained, tiny_checkpoint, tmp_path, rows, split):
+    rows["split"] = "train"
+    columns = replace(STIFF, split=split)
+    found = []
+    for name, seed in (("a", 0), ("a", 0), ("b", 1)):  # into a folder that is there, too
+        settings = EnsembleSettings(members=1, folds=3, seed=seed)
+        finetune_table(rows, columns, tmp_path / name, model=tiny_checkpoint, settings=settings)
+        found.append({tuple(sorted(fold)) for fold in trained.folds})
+        shutil.rmtree(tmp_path / name / "training")
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_folder_that_cannot_be_made_is_named(trained, tiny_checkpoint, tmp_path, rows):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=re.escape(str(tmp_path / "file" / "x"))) as raised:
+        finetune_table(rows, STIFF, tmp_path / "file" / "x", model=tiny_checkpoint)
+    assert isinstance(raised.value.__cause__, OSError)
+    assert not vars(trained)
 
 
 def test_a_property_per_atom_is_known_by_its_name(trained, tiny_checkpoint, tmp_path, rows):

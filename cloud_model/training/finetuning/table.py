@@ -260,6 +260,4 @@ def _card(checkpoint: Checkpoint, report: Mapping[str, Any]) -> str:
         for name, result in report.get(split, {}).items():
             unit = checkpoint.config.properties[name].unit
             parts += [f"## {name}: {title.lower()} ({result[MODEL]['count']})", score_table(result, unit)]
-    if len(parts) > 2:
-        parts.append(LEGEND)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, LEGEND]) + "\n"
