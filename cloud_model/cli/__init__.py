@@ -1,4 +1,4 @@
-"""The command ``cloud``: one module a subcommand.
+"""The command ``cloud``: one module a subcommand, and one for the three of training.
 
 Other packages add subcommands by entry points of the group ``cloud_model.commands``, whose values are click
 commands that return their exit code or None. Their modules are imported for ``cloud --help``, so they import
