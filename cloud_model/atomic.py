@@ -103,7 +103,7 @@ def write_together(files: Mapping[Path, Content]) -> None:
 
 @contextmanager
 def locked(folder: Path, work: str) -> Iterator[None]:
-    """Keep others from writing to a folder, which is made if it does not exist.
+    """Keep others from writing to a folder, which is made if it does not exist, and removed if nothing gets there.
 
     Parameters
     ----------
@@ -117,6 +117,7 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         If it is locked, or cannot be written.
     """
     try:
+        made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a+")
     except OSError as error:
@@ -132,7 +133,13 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{work}, process {os.getpid()} on {platform.node()}")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if made and [path.name for path in folder.iterdir()] == [LOCK]:
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
 
 
 def _lock(file: IO[str]) -> bool:

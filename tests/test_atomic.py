@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from cloud_model import atomic
-from cloud_model.atomic import write_atomically, write_together
+from cloud_model.atomic import locked, write_atomically, write_together
 from cloud_model.errors import OutputError
 
 
@@ -26,6 +26,16 @@ def test_text_bytes_and_what_a_function_writes(tmp_path):
     assert (tmp_path / "bytes").read_bytes() == b"\0"
     assert (tmp_path / "own.svg").read_text() == ".svg"
     assert names(tmp_path) == {"text", "bytes", "own.svg"}
+
+
+def test_a_folder_for_which_nothing_was_written_is_removed(tmp_path):
+    for folder, kept in ((tmp_path / "new", False), (tmp_path, True)):
+        with pytest.raises(KeyboardInterrupt), locked(folder, "a test"):
+            raise KeyboardInterrupt
+        assert folder.exists() is kept
+    with locked(tmp_path / "new", "a test"):
+        (tmp_path / "new" / "result").touch()
+    assert names(tmp_path / "new") == {"_lock", "result"}
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):

@@ -83,7 +83,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="Address of a running Dask cluster; by default one is started.",
+            help="Address of a running cluster; default: a new one.",
         ),
         click.option(
             "--backend",

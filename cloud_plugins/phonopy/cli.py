@@ -113,6 +113,8 @@ def validate(
     """
     if output is not None and output.suffix not in (".html", ".json"):
         raise click.BadParameter("must end in .html or .json", param_hint="--output")
+    if not settings["calculator"] and (settings["relax"] or settings["cache"]):
+        raise click.UsageError("--relax and --cache need a --calculator.")
     options.check_outputs(overwrite, plot, output)
     if quasi_harmonic:
         settings |= {"pressure": pressure or 0.0, "temperatures": temperatures, "model": model}

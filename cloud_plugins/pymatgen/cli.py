@@ -221,11 +221,12 @@ def _check_join(references: Path | None, join: bool) -> None:
 
 
 def _read_references(path: Path | None, join: bool) -> References | None:
+    if path is None:
+        return None
+
     from cloud_model.stability.references import References
     from cloud_plugins.pymatgen.entries import references_from
 
-    if path is None:
-        return None
     own = references_from(path)
     return References.load().join(own) if join else own
 

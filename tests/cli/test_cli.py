@@ -481,6 +481,7 @@ def test_help_names_the_defaults_of_fine_tuning():
         (["screen", "--elements", "Mg,O", "--jobs", 0], "not a number of processes"),
         (["ingest", ".", "-o", "corpus.parquet"], "such as corpus."),
         (["validate", NACL, "--calculator", "lj"], "is not one of"),
+        (["validate", NACL, "--relax"], "need a --calculator"),
         (["validate", NACL, "--pressure", 1], "for --quasi-harmonic"),
         (["validate", NACL, "--quasi-harmonic", "--allow-unstable"], "for harmonic phonons"),
         (["validate", NACL, "--plot", "cv.docx"], "must end in"),
