@@ -83,7 +83,7 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="Address of a running cluster; default: a new one.",
+            help="Running Dask cluster; default: a new one.",
         ),
         click.option(
             "--backend",
