@@ -122,8 +122,8 @@ def _check_species(word: str, mass: str, pseudopotential: str, label: str) -> No
     number = next(
         (ATOMIC_NUMBERS[w] for w in (word[:2].capitalize(), word[:1].upper()) if w in ATOMIC_NUMBERS), 0
     )
-    stem = re.split(r"[._-]", pseudopotential.rpartition("/")[2])[0].capitalize()
-    if stem in ATOMIC_NUMBERS and ATOMIC_NUMBERS[stem] != number:
+    stem, *rest = re.split(r"[._-]", pseudopotential.rpartition("/")[2].capitalize())
+    if rest and stem in ATOMIC_NUMBERS and ATOMIC_NUMBERS[stem] != number:
         raise contradiction(label, f"the species {word}", f"{pseudopotential[:40]} as its pseudopotential")
     masses = atomic_masses[1 : len(SYMBOLS) + 1]
     grams = float(without_fortran(mass))
