@@ -134,10 +134,10 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
     """
     if "-" in inputs:
         raise click.UsageError("--shards reads files, not standard input.")
+    portions = list(batched(listed(inputs), CHUNK))
     sharding.folder.mkdir(parents=True, exist_ok=True)
     report = Report()
     failed_tries = 0
-    portions = list(batched(listed(inputs), CHUNK))
     paths = _paths(sharding, portions, suffix, work)
     reported: set[Path] = set()
     with ExitStack() as stack:
@@ -152,11 +152,9 @@ def write_shards(sharding: Sharding, inputs: Sequence[str], suffix: str, work: W
                         reported.add(path)
                         report.merge(shard)
                         progress.update(1)
-                for path in paths:
-                    if (
-                        path not in reported
-                    ):  # written by an earlier run, or by a try that did not come to its end
-                        report.merge(_kept_report(path))
+                # written by an earlier run, or by a try that did not come to its end
+                for path in (path for path in paths if path not in reported):
+                    report.merge(_kept_report(path))
                 return report.exit_code
             except lost:
                 failed_tries = 0 if finished else failed_tries + 1
