@@ -134,6 +134,25 @@ def test_crystals_are_described_in_their_places_and_warnings_are_counted(tmp_pat
         describe([vacuum], tmp_path, "sites", 0.01)
 
 
+def test_the_tolerance_decides_the_symmetry(tmp_path):
+    from ase.build import bulk
+
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    atoms.positions[0] += 0.02
+    groups = [describe([atoms], tmp_path, "sites", symprec)[0].space_group for symprec in (0.001, 0.1)]
+    assert groups[0] != groups[1] == 225
+
+
+def test_no_curve_is_longer_than_the_heat_capacities(base, tmp_path):
+    columns = Columns(structure="scope", temperatures="T", heat_capacities="cv", internal_energies="u")
+    for name in ("T", "u"):
+        rows = pd.DataFrame({"scope": SALTS[:1], "T": "[50]", "cv": "[1]", "u": "[2]"}).assign(
+            **{name: "[1, 2]"}
+        )
+        with pytest.raises(DataError, match=f"row 0 of column '{name}' is not a list of numbers"):
+            LabelledCrystals.read(rows, tmp_path, columns, base)
+
+
 def test_crystals_of_one_composition_are_of_one_group():
     rutile, anatase = (
         Scope.from_orbits(number, [(ti, "Ti"), (o, "O")])
