@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import compress
-from math import cos, radians, sin, sqrt
+from math import cos, floor, inf, radians, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +91,7 @@ _SYSTEMS_OF_GROUPS = (
     (230, ("cubic", "isometric")),
 )  # last number of each
 _DENSITY, _WEIGHT = "_exptl_crystal_density_diffrn", "_chemical_formula_weight"
+_LEAST = 1e-6  # of a density or weight that means something
 _GRAMS = 1.66053907  # per cubic centimetre, of one u per cubic Angstrom
 _DIGITS = 9  # of a multiplicity that are read
 _CORRECT = "Check that it is complete, and correct its sites, symmetry, formula or Z."
@@ -704,7 +705,7 @@ def _check_masses(block: Block, counts: dict[int, float], lattice: NDArray[np.fl
             _CORRECT,
         )
     units = _stated_units(block)
-    multiples = [1, units] if units else range(1, 1 + round(1.1 * heaviest / weight)) if weight else []
+    multiples = [1, units or max(1, floor((1 + DENSITY) * heaviest / weight))] if weight else []
     if weight and not any((1 - DENSITY) * mass <= n * weight <= (1 + DENSITY) * heaviest for n in multiples):
         times = f"{units} times, its Z," if units else "a multiple of"
         raise MalformedCifError(
@@ -716,9 +717,10 @@ def _check_masses(block: Block, counts: dict[int, float], lattice: NDArray[np.fl
 def _positive(block: Block, tag: str) -> float:
     """First value of a tag if it is a positive number, else 0."""
     try:
-        return max(0.0, *numbers({tag: first_words(block, [tag])}, tag), 0.0)
+        value = max(0.0, *numbers({tag: first_words(block, [tag])}, tag), 0.0)
     except MalformedCifError:
         return 0.0
+    return value if _LEAST < value < inf else 0.0
 
 
 def _stated_units(block: Block) -> int | None:

@@ -63,11 +63,10 @@ def _read_res(lines: Sequence[str], label: str) -> Crystal:
     atoms = [
         row
         for row in rows
-        if row[0].upper().partition("_")[0] not in _INSTRUCTIONS
-        and row[0][0].isalpha()
-        and len(row) > 1
-        and row[1].isdecimal()
+        if row[0].upper().partition("_")[0] not in _INSTRUCTIONS and row[0][0].isalpha() and len(row) > 4
     ]
+    if found := {row[0].upper() for row in rows} & {"FRAG", "MOVE"}:
+        raise CrystalError(label, f"it holds {min(found)}, which no reader applies", "Refine it with SHELXL.")
     if len(records.get("CELL", ())) < 7 or not atoms or not elements:
         raise CrystalError(label, "it lacks a cell, atoms or their elements", "Check that it is complete.")
     check_number_of_atoms(len(atoms), label)
@@ -133,7 +132,7 @@ def _check_atoms_of_res(atoms: Iterable[Sequence[str]], elements: int, label: st
                 f"it holds the peak {row[0]} among its atoms",
                 "Delete its peaks, or name them as atoms.",
             )
-        if not 1 <= int(row[1][:9]) <= elements:
+        if not (row[1].isdecimal() and 1 <= int(row[1][:9]) <= elements):
             raise CrystalError(
                 label,
                 f"its atom {row[0]} has an element that SFAC does not list",

@@ -378,6 +378,8 @@ FILES = [
     file("no_frames.XDATCAR", poscar(), "XDATCAR without frames", CrystalError, "has no line 'Direct configuration='"),
     file("fewer.xyz", frame() + b"Cu 1 1 1\n", "XYZ file that counts too few atoms", CrystalError, "counts 1 atoms and lists more"),
     file("label.xyz", frame().replace(b"Cu", b"Cu1"), "XYZ file with the element Cu1", CrystalError, "'Cu1' is not an element, or missing"),
+    file("minus.res", res("Na1 -1 0 0 0 11\nCl1 2 .5 .5 .5 11\n"), "SHELX file with element -1", CrystalError, "that SFAC does not list"),
+    file("move.res", res("MOVE 1 1 1 -1\nNa1 1 .1 0 0 11\n"), "SHELX file that moves its atoms", CrystalError, "holds MOVE"),
     file("zero.res", res("Na1 0 0 0 0 11\nCl1 2 .5 .5 .5 11\n"), "SHELX file with element 0", CrystalError, "that SFAC does not list"),
     file("word.res", res("Na1 1 0 0 zero 11\nCl1 2 .5 .5 .5 11\n"), "SHELX file with a word for a number", CrystalError,
          "'0 0 zero' are not three numbers"),
@@ -466,6 +468,7 @@ FILES = [
       for name, words, what, reason in [
           ("density", "_exptl_crystal_density_diffrn 2.16", "density", "density of 0.5409 g/cm3, but it states 2.16"),
           ("weight", "_chemical_formula_weight 74.5", "formula weight", "not a multiple of the weight of its formula, 74.5"),
+          ("heavy", "_chemical_formula_weight 1e9", "formula weight, by far", "its formula, 1e"),
           ("weights", "_chemical_formula_weight 29.2\n_cell_formula_units_Z 1", "Z, by its formula weight", "not 1 times, its Z"),
           ("near", "_cell_volume 182", "volume, by 2%", "but it states 182"),
           ("system", "_symmetry_cell_setting cubic\n_symmetry_Int_Tables_number 1", "crystal system", "is cubic, and space group 1"),

@@ -97,6 +97,7 @@ def test_positions_in_another_cell_are_the_same():
 
 @pytest.mark.parametrize("words", [
     "_exptl_crystal_density_diffrn 0.541", "_chemical_formula_weight 58.44", "_chemical_formula_weight 29.22",
+    "_chemical_formula_weight 1e-9",
     "_chemical_formula_weight 58.44\n_cell_formula_units_Z 1", "_cell_volume 179.4(2)",
     "_exptl_crystal_density_diffrn ?",
     "_symmetry_cell_setting triclinic",
