@@ -66,7 +66,9 @@ def _read_res(lines: Sequence[str], label: str) -> Crystal:
         if row[0].upper().partition("_")[0] not in _INSTRUCTIONS and row[0][0].isalpha() and len(row) > 4
     ]
     if unread := {row[0].upper() for row in rows} & {"FRAG", "MOVE"}:
-        raise CrystalError(label, f"it holds {min(unread)}, which no reader applies", "Refine it with SHELXL.")
+        raise CrystalError(
+            label, f"it holds {min(unread)}, which no reader applies", "Refine it with SHELXL."
+        )
     if len(records.get("CELL", ())) < 7 or not atoms or not elements:
         raise CrystalError(label, "it lacks a cell, atoms or their elements", "Check that it is complete.")
     check_number_of_atoms(len(atoms), label)
