@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -340,18 +341,10 @@ class Study:
         }
         results = {}
         for name, question in questions.items():
-            files = [self.runs / f"{name} {seed}" / "errors.json" for seed in SEEDS]
-            runs = pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
-            if len(runs):
-                known = [column for column in SHOWN if column in runs]
-                results[name] = {
-                    "question": question,
-                    "seeds": len(runs),
-                    "mae": runs[known].mean().to_dict(),
-                    "deviation": runs[known].std(ddof=0).to_dict(),
-                }
+            if result := over_seeds(self.runs, name, question, SHOWN):
+                results[name] = result
         (RESULTS / "ablations.json").write_text(json.dumps(results, indent=1) + "\n")
-        (RESULTS / "ablations.md").write_text(markdown(results))
+        (RESULTS / "ablations.md").write_text(markdown(results, SHOWN) + "\n")
 
 
 def train(
@@ -406,7 +399,23 @@ def equivalent(text: str, rng: np.random.Generator) -> str:
     return " ".join([*generators, "|", *words, "|", *composition])
 
 
-def markdown(results: dict) -> str:
+def over_seeds(runs: Path, name: str, question: str, columns: Iterable[str]) -> dict[str, Any]:
+    """Mean and standard deviation of a variant over the seeds that are done; nothing if none is."""
+    files = [runs / f"{name} {seed}" / "errors.json" for seed in SEEDS]
+    found = pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
+    known = [column for column in columns if column in found]
+    if found.empty:
+        return {}
+    return {
+        "question": question,
+        "seeds": len(found),
+        "mae": found[known].mean().to_dict(),
+        "deviation": found[known].std(ddof=0).to_dict(),
+    }
+
+
+def markdown(results: dict[str, Any], columns: Mapping[str, str]) -> str:
+    """Table of the results of `over_seeds`, a row a variant."""
     rows = []
     for name, result in results.items():
         cells = [
@@ -415,10 +424,10 @@ def markdown(results: dict) -> str:
             else f"{result['mae'][key]:.3g}"
             if key in result["mae"]
             else ""
-            for key in SHOWN
+            for key in columns
         ]
         rows.append([name, *cells, result["question"]])
-    return markdown_table(["variant", *SHOWN.values(), "question"], rows, numbers=False) + "\n"
+    return markdown_table(["variant", *columns.values(), "question"], rows, numbers=False)
 
 
 if __name__ == "__main__":

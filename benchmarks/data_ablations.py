@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.ablations import EPOCHS, Study, train
+from benchmarks.ablations import EPOCHS, SEEDS, Study, markdown, over_seeds, train
 from benchmarks.accuracy import output_errors
-from cloud_model.display.tables import markdown_table
 from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.training.finetuning.labels import LabelledTokens
 from cloud_model.training.loop import Schedule
@@ -28,7 +27,6 @@ from recipes import finetune as recipe
 from recipes.prepare import table
 
 RESULTS = Path(__file__).parent / "results"
-SEEDS = (0, 1, 2)
 OTHERS = 16_000  # training crystals without labels of vibrations
 UNSTABLE = 0.1  # eV/atom above the hull
 RECENT, OLDER, HEIGHT = (
@@ -153,27 +151,15 @@ def errors(
 
 def write(runs: Path) -> None:
     """Mean and standard deviation over the seeds that are done."""
-    results, rows = {}, []
-    for name, variant in VARIANTS.items():
-        files = [runs / f"{name} {seed}" / "errors.json" for seed in SEEDS]
-        found = pd.DataFrame([json.loads(file.read_text()) for file in files if file.exists()])
-        if len(found):
-            mean, deviation = found.mean(), found.std(ddof=0)
-            results[name] = {
-                "question": variant.question,
-                "seeds": len(found),
-                "mae": mean.to_dict(),
-                "deviation": deviation.to_dict(),
-            }
-            cells = [f"{mean[key]:.3g} ± {deviation[key]:.1g}" for key in COLUMNS]
-            rows.append([name, *cells, variant.question])
+    found = {name: over_seeds(runs, name, variant.question, COLUMNS) for name, variant in VARIANTS.items()}
+    results = {name: result for name, result in found.items() if result}
     (RESULTS / "data_ablations.json").write_text(json.dumps(results, indent=1) + "\n")
     seeds = min(result["seeds"] for result in results.values())
     (RESULTS / "data_ablations.md").write_text(
         "# What each addition to the data is worth\n\n"
         f"Mean absolute errors (and mean errors, predicted less calculated) of small networks on own validation "
         f"crystals, {seeds} seeds; the deviation is that of the seeds (`python -m benchmarks.data_ablations`).\n\n"
-        f"{markdown_table(['variant', *COLUMNS.values(), 'question'], rows)}\n"
+        f"{markdown(results, COLUMNS)}\n"
     )
 
 

@@ -22,7 +22,7 @@ from cloud_model.crystal.reading import (
     states_symmetry,
     warn_of_no_symmetry,
 )
-from cloud_model.crystal.stated import check_units, contradiction
+from cloud_model.crystal.stated import WHOLE, check_units, contradiction
 from cloud_model.errors import CrystalError
 
 _ATOMS = ("ATOM", "HETATM")
@@ -31,8 +31,7 @@ _CELL_OF_PDB = slice(6, 54)
 _GROUP_OF_PDB = slice(55, 66)  # columns of CRYST1
 _UNITS_OF_PDB = slice(66, 70)
 _HEADER_OF_PDB = ("ORIGX", "SCALE", "MTRIX", "REMARK 290")
-_WHOLE = 0.01  # how far the entries of a matrix may be from integers
-_SCALE = 0.02  # the same of SCALE, which has six decimals, times the cell
+_SCALE = 0.02  # as WHOLE, of SCALE, which has six decimals, times the cell
 
 
 def read_pdb(content: bytes, label: str) -> Iterator[Reading]:
@@ -76,7 +75,7 @@ def _read_pdb(header: Sequence[str], model: Sequence[str], label: str) -> Crysta
     matrices = {name: _matrix_of_pdb(header, name, label) for name in ("SCALE", "ORIGX", "MTRIX")}
     for name in ("ORIGX", "MTRIX"):
         matrix = matrices[name]
-        if matrix is not None and np.abs(matrix - np.eye(3)).max() > _WHOLE:
+        if matrix is not None and np.abs(matrix - np.eye(3)).max() > WHOLE:
             raise CrystalError(
                 label, f"its coordinates are to be transformed by {name}", "Apply that, and delete the lines."
             )

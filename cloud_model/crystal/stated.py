@@ -21,6 +21,9 @@ VOLUME = 0.01
 OFFSET = 0.05
 """How far in Angstrom two statements of a position may be apart."""
 
+WHOLE = 0.01
+"""How far the entries of a matrix may be from integers."""
+
 
 def contradiction(label: str, found: str, stated: str) -> CrystalError:
     """Return the error about something that a file states twice."""

@@ -28,11 +28,10 @@ from cloud_model.crystal.reading import (
     without_fortran,
     wrong_count,
 )
-from cloud_model.crystal.stated import contradiction
+from cloud_model.crystal.stated import WHOLE, contradiction
 from cloud_model.errors import CrystalError
 
 _SPACE_GROUP = re.compile(r"SPGR\s*=\s*(.*?)\s*(?:OPT|$)", re.IGNORECASE)
-_WHOLE = 0.01  # how far the entries of a matrix may be from integers
 
 
 def read_xsf(content: bytes, label: str) -> Iterator[Reading]:
@@ -73,7 +72,7 @@ def _check_conventional_cells(lines: Sequence[str], label: str) -> None:
             primitive is not None and vectors.shape == primitive.shape == (3, 3) and np.linalg.det(primitive)
         ):
             multiples = vectors @ np.linalg.inv(primitive)
-            if np.abs(multiples - np.rint(multiples)).max() > _WHOLE:
+            if np.abs(multiples - np.rint(multiples)).max() > WHOLE:
                 raise contradiction(label, "lattice vectors PRIMVEC", "others as CONVVEC")
 
 

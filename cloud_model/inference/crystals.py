@@ -66,7 +66,7 @@ class ReadBatch:
     @property
     def tokens(self) -> list[Tokens]:
         """What the networks read of them."""
-        return [crystal.tokens for group in self.good.values() for crystal in group]
+        return [crystal.tokens for crystal in self.crystals]
 
     @property
     def reasons(self) -> NDArray[np.object_]:

@@ -168,10 +168,7 @@ def _validate_quasi_harmonic(
                 failures[source] = error
                 click.echo(str(error), err=True)
             report.update(1)
-    records: list[dict[str, Any]] = [
-        {"input": source, **result.to_dict(), "error": None} for source, result in results.items()
-    ]
-    records += [{"input": source, "error": str(failure)} for source, failure in failures.items()]
+    records = _records(results, failures)
     if output_format == "json":
         print_json(records)
     elif output_format == "csv":
@@ -251,7 +248,9 @@ def _compare(
     return dict(worst_first), failures
 
 
-def _records(results: Results, failures: Failures) -> list[dict[str, Any]]:
+def _records(
+    results: Mapping[str, HeatCapacityValidation | QuasiHarmonicValidation], failures: Failures
+) -> list[dict[str, Any]]:
     """One object a source, those that failed last."""
     good = [{"input": source, **result.to_dict(), "error": None} for source, result in results.items()]
     return good + [{"input": source, "error": str(failure)} for source, failure in failures.items()]
