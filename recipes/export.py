@@ -24,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
+from cloud_model.checkpoints.registry import DEFAULT
 from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.properties.catalogue import HARMONIC, SCALARS, PropertyInfo
 from cloud_model.properties.intervals import growth_factor, interval_factors
@@ -114,16 +115,9 @@ def main() -> None:
     near = near_hull(model, energies)
     card = model_card(checkpoint, results, kinds, domain, heights, near, provenance)
     checkpoint.save(arguments.output, card, torch.float16)
-    (RESULTS / "near_hull.json").write_text(json.dumps(near, indent=1) + "\n")
-    for name, frame in {
-        "accuracy_validation": results,
-        "accuracy_by_kind": kinds,
-        "accuracy_by_domain": domain,
-        "accuracy_by_height": heights,
-    }.items():
-        (RESULTS / f"{name}.json").write_text(frame.to_json(orient="index", indent=1) + "\n")
-        print(frame.to_string())
-    print(near)
+    print(card)
+    if checkpoint.config.name == DEFAULT:
+        (RESULTS / "accuracy_validation.json").write_text(results.to_json(orient="index", indent=1) + "\n")
 
 
 def passes(run: Path) -> str:

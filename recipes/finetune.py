@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--weight-decay", type=float, default=0.01)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="run to start from, instead of fresh heads")
@@ -83,6 +84,7 @@ def finetune(
     epochs: int,
     learning_rate: float,
     tokens_per_batch: int = 4096,
+    weight_decay: float = 0.01,
     dropout: float = 0.0,
     seed: int = 0,
     start: Path | None = None,
@@ -116,7 +118,7 @@ def finetune(
         predictor,
         targets,
         crystals,
-        Schedule(epochs=epochs, learning_rate=learning_rate, seed=seed),
+        Schedule(epochs=epochs, learning_rate=learning_rate, weight_decay=weight_decay, seed=seed),
         run,
         NetworkSettings(
             task_weights=task_weights(training, names),
