@@ -3,8 +3,8 @@
     python -m recipes.finetune DATA PRETRAINED RUN --seed 0
     python -m recipes.finetune DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
 
-With teachers, the network also learns the mean of what these say of every crystal of the corpus, which each of them
-writes when it is done. Interrupted runs resume.
+With teachers, the network also learns the mean of what these say of crystals without labels (``recipes.substitutes``),
+which each of them writes when it is done. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,17 @@ import pandas as pd
 import torch
 
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.network.batches import run_batched
 from cloud_model.network.encoder import EncoderConfig
-from cloud_model.network.predictor import Predictor, run_heads
+from cloud_model.network.precision import choose_precision
+from cloud_model.network.predictor import Predictor
 from cloud_model.properties.catalogue import SCALARS
 from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
 from cloud_model.training.finetuning.network import NetworkSettings, finetune_network
 from cloud_model.training.loop import Schedule
 from recipes.compositions import elements_of
+from recipes.substitutes import UNLABELLED
 from recipes.teachers import with_taught
 
 SPECTRA = 4
@@ -53,7 +56,7 @@ WEIGHTS = {
     "thermal_expansion": 1.5,
 }
 """Instead of weights by scarcity: energies are to be known to a small part of their spread, the last two are rough."""
-OUTPUTS = "outputs.pt"  # of a teacher for the corpus
+OUTPUTS = "outputs.pt"  # of a teacher for crystals without labels
 NOT_SCALAR = ("scope", "split", "temperatures", "heat_capacities")
 
 
@@ -71,8 +74,10 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="run to start from, instead of fresh heads")
-    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs that label the corpus")
-    parser.add_argument("--as-teacher", action="store_true", help="label the corpus when done")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs made --as-teacher")
+    parser.add_argument(
+        "--as-teacher", action="store_true", help="predict for crystals without labels when done"
+    )
     finetune(**vars(parser.parse_args()))
 
 
@@ -111,9 +116,9 @@ def finetune(
     )
     often = repeats(training)
     if teachers:
-        corpus = [encode(text) for text in pd.read_parquet(data / "corpus.parquet").scope]
+        unlabelled = [encode(text) for text in pd.read_parquet(data / UNLABELLED).scope]
         outputs = [torch.load(teacher / OUTPUTS, weights_only=False) for teacher in teachers]
-        crystals, often = with_taught(crystals, often, corpus, outputs, targets)
+        crystals, often = with_taught(crystals, often, unlabelled, outputs, targets)
     finetune_network(
         predictor,
         targets,
@@ -141,14 +146,16 @@ def finetune(
 
 
 def teach(data: Path, pretrained: Path, run: Path) -> None:
-    """Write what the network of a run says of the corpus, for others to learn."""
+    """Write what the network of a run says of crystals without labels, for others to learn."""
     encode = Checkpoint.load(pretrained).tokenizer.encode
     targets = json.loads((run / "targets.json").read_text())
     teacher = load(run, len(targets)).eval()
     if torch.cuda.is_available():
         teacher.cuda()
-    corpus = pd.read_parquet(data / "corpus.parquet").scope
-    torch.save(run_heads(teacher, [encode(text) for text in corpus]), run / OUTPUTS)
+    precision = choose_precision("auto", teacher.encoder.config.hidden_size, teacher.device)
+    tokens = [encode(text) for text in pd.read_parquet(data / UNLABELLED).scope]
+    outputs = run_batched(partial(teacher, precision=precision), tokens, precision, teacher.device)
+    torch.save(outputs, run / OUTPUTS)
 
 
 def load(run: Path, scalars: int) -> Predictor:

@@ -3,8 +3,9 @@
     python -m recipes.gpu DATA OUTPUT
 
 Two encoders are pretrained, wide networks are fine-tuned from the wide one, each from a seed of its own, and teach a
-small and a wide network what they say of the whole corpus; both then see the labels once more. What is done stays in
-OUTPUT: the same command goes on. ``recipes.base`` and ``recipes.export`` make checkpoints of it.
+small and a wide network what they say of crystals without labels (``recipes.substitutes``); both then see the labels
+once more. What is done stays in OUTPUT: the same command goes on. ``recipes.base`` and ``recipes.export`` make
+checkpoints of it.
 
 The stages are those of ``recipes.finetune`` and of ``cloud pretrain``, several at a time: one network leaves most of a
 GPU idle.
@@ -79,7 +80,7 @@ class Stages:
         for future in [encoders["base"], *teaching]:
             future.result()
         passes = max(1, int((self.left() - POLISH) / TAUGHT_PASS))
-        self.report(f"the corpus is labelled; {passes} passes of each pupil")
+        self.report(f"the teachers are done; {passes} passes of each pupil")
         paths = [self.output / name for name in teachers]
         learning = [
             self.tune("mini-taught", "base", learning_rate=1e-3, epochs=round(1.5 * passes), teachers=paths),
