@@ -315,9 +315,9 @@ class CloudModel:
         crystals : crystal or sequence of crystals
             As in `predict`.
         pooling : {'layers', 'mean', 'atoms', 'cls'}
-            What becomes one vector. ``layers``: mean and standard deviation over the atoms of the input of the first
-            layer, and their mean hidden state in the last layer; the others are of the last layer alone. ``mean``: the
-            mean over all tokens; ``atoms``: the mean over the atoms; ``cls``: the hidden state of ``[CLS]``.
+            What becomes one vector. ``layers``: mean and standard deviation over the atoms of the vectors of their
+            elements, and their mean hidden state in the last layer; the others are of the last layer alone. ``mean``:
+            the mean over all tokens; ``atoms``: the mean over the atoms; ``cls``: the hidden state of ``[CLS]``.
         errors : {'raise', 'nan'}
             How unreadable crystals are handled: an error for the batch, or rows of NaN and a
             warning.

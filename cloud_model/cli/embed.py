@@ -40,7 +40,7 @@ Batch = tuple[list[str], "NDArray[np.float32]"]
     type=click.Choice(["layers", "mean", "atoms", "cls"]),
     default="layers",
     show_default=True,
-    help="layers: first and last layer over the atoms; mean, atoms, cls: last layer over tokens, atoms, or of [CLS].",
+    help="layers: elements and last layer over the atoms; mean, atoms, cls: last layer over tokens, atoms, of [CLS].",
 )
 @options.overwrite
 @options.model

@@ -81,7 +81,7 @@ def embed(
 def _pool(member: Predictor, batch: TokenBatch, pooling: Pooling, precision: Precision) -> Tensor:
     hidden = member.hidden_states(batch, precision)
     if pooling == "layers":
-        return layer_pool(member.encoder.embeddings(batch.ids, batch.types), hidden, batch)
+        return layer_pool(member.encoder.embeddings.word_embeddings(batch.ids), hidden, batch)
     if pooling == "mean":
         return mean_pool(hidden, batch)
     return atom_pool(hidden, batch) if pooling == "atoms" else hidden[:, 0]

@@ -38,8 +38,8 @@ def atom_pool(hidden: Tensor, batch: TokenBatch) -> Tensor:
 def layer_pool(words: Tensor, hidden: Tensor, batch: TokenBatch) -> Tensor:
     """Mean and standard deviation over the atoms of their words, and their mean hidden state.
 
-    The words, of shape (batch, length, hidden_size), are the first layer and know elements alone, the hidden states
-    are the last. Shape (batch, 3 * hidden_size).
+    The words, of shape (batch, length, hidden_size), are vectors of the elements alone, without their places in the
+    string; the hidden states are the last layer. Shape (batch, 3 * hidden_size).
     """
     mean = atom_pool(words, batch)
     variance = atom_pool(words**2, batch) - mean**2

@@ -48,3 +48,13 @@ def test_embeddings_stand_side_by_side(tiny_model, tokens):
     for pooling in ("layers", "mean", "atoms", "cls"):
         parts = [embed([member], tokens, pooling) for member in members]
         assert torch.equal(embed(members, tokens, pooling), torch.cat(parts, dim=1))
+
+
+def test_two_thirds_of_the_default_embedding_know_the_composition_alone(tiny_model):
+    coesite = (15, "O:4a;O:4e;O:8f;O:8f;O:8f;Si:8f;Si:8f")
+    crystals = [(152, "Si:3a;O:6c"), coesite, (225, "Cu:4a")]
+    tokens = [tiny_model.checkpoint.tokenizer.encode(Scope.from_orbits(*orbits)) for orbits in crystals]
+    quartz, other, copper = embed(tiny_model.checkpoint.members[:1], tokens, "layers").unflatten(1, (3, -1))
+    torch.testing.assert_close(quartz[:2], other[:2])
+    assert (quartz[2] - other[2]).abs().max() > 1e-3
+    torch.testing.assert_close(copper[1], torch.zeros_like(copper[1]), atol=1e-3, rtol=0)
