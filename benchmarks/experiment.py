@@ -2,12 +2,13 @@
 
     python -m benchmarks.experiment [CHECKPOINT]
 
-Writes ``results/experiment.json`` and ``.md``, and the median ratio of predictions to measured values into the
-checkpoint, as `PropertyInfo.experiment_ratio`. Theory and network both contribute to it. The measured values,
-``data/measured.csv``, name their source one by one; `SOURCES` spells them out. Band gaps are those at low temperature,
-in eV, bulk moduli are in GPa, Debye temperatures in K, thermal expansion is that of the volume in 1/K, thermal
-conductivity in W/(m K) and heat capacity at constant pressure in J/(mol-atom K), each at room temperature, and averaged
-over directions. Conductivities of metals and of crystals known for their defects (GaN, AlN) are left out.
+Writes ``results/experiment.json`` and ``.md``, every value beside the measured one into the model card, and the median
+ratio of predictions to measured values into the checkpoint, as `PropertyInfo.experiment_ratio`. Theory and network both
+contribute to it. The measured values, ``data/measured.csv``, name their source one by one; `SOURCES` spells them out.
+Band gaps are those at low temperature, in eV, bulk moduli are in GPa, Debye temperatures in K, thermal expansion is
+that of the volume in 1/K, thermal conductivity in W/(m K) and heat capacity at constant pressure in J/(mol-atom K),
+each at room temperature, and averaged over directions. Conductivities of metals and of crystals known for their defects
+(GaN, AlN) are left out.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ SOURCES = {
 }
 """Name in ``data/measured.csv`` -> where the value is from."""
 
+HEADING, WARNING = "## Against experiment", "## Where not to trust it"  # sections of the model card
 LABELLED = 19.0
 """Heat capacities, J/(mol-atom K), below which the figure names the crystals."""
 
@@ -116,7 +118,7 @@ def _scopes(measured: pd.DataFrame) -> list[Scope]:
     ]
 
 
-def report(rows: dict[str, dict[str, Any]], name: str) -> str:
+def report(rows: dict[str, dict[str, Any]], model: CloudModel, measured: pd.DataFrame) -> str:
     """Write the comparison as Markdown."""
     heads = ["property", "theory", "crystals", "prediction / experiment (median)", "central 68%"]
     heads.append("within one error bar")
@@ -134,15 +136,46 @@ def report(rows: dict[str, dict[str, Any]], name: str) -> str:
     lines = [
         "# Against experiment",
         "",
-        f"Predictions of `{name}` divided by measured values, for well-known crystals "
+        f"Predictions of `{model.name}` divided by measured values, for well-known crystals "
         "(`benchmarks/data/measured.csv`). Error bars count against the theory of the training data, "
         "so the last column shows how little they say about experiment.",
         "",
         markdown_table(heads, cells),
+        "",
+        "Each prediction / measured value, and where the latter is from:",
+        "",
+        crystal_by_crystal(model, measured),
     ]
     lines += ["", "Sources of the measured values:", ""]
     lines += [f"- {source}: {reference}" for source, reference in SOURCES.items()]
     return "\n".join(lines) + "\n"
+
+
+def crystal_by_crystal(model: CloudModel, measured: pd.DataFrame) -> str:
+    """Markdown table of predicted and measured values with their sources, one row a crystal."""
+    crystals = measured.drop_duplicates(["formula", "space_group", "orbits"])
+    predicted = model.predict(_scopes(crystals), temperature=298.15)
+    names = {measured_as: name for name, measured_as in COLUMNS.items() if name in model.properties}
+    known = measured.set_index(["formula", "property"])[["value", "source"]]
+
+    def cell(crystal: int, formula: str, column: str) -> str:
+        if (formula, column) not in known.index:
+            return ""
+        expected, source = known.loc[(formula, column)]
+        return f"{predicted[names[column]].iloc[crystal]:.3g} / {expected:.3g} {source}"
+
+    rows = [
+        [formula, str(group), *(cell(i, formula, column) for column in names)]
+        for i, (formula, group) in enumerate(zip(crystals["formula"], crystals["space_group"], strict=True))
+    ]
+    heads = [f"{column} ({model.properties[name].unit})" for column, name in names.items()]
+    return markdown_table(["crystal", "space group", *heads], rows)
+
+
+def with_comparison(card: str, comparison: str) -> str:
+    """A model card with this section, instead of an older one, before the one that says where not to trust it."""
+    before, found, after = card.partition(WARNING)
+    return f"{before.partition(HEADING)[0]}{comparison}\n{found}{after}"
 
 
 def heat_capacity_figure(model: CloudModel, measured: pd.DataFrame) -> Figure:
@@ -174,22 +207,27 @@ def heat_capacity_figure(model: CloudModel, measured: pd.DataFrame) -> Figure:
 
 def main() -> None:
     """Compare, and write the results and the ratios of the checkpoint."""
+    from cloud_model.checkpoints.files import CARD
     from cloud_model.checkpoints.registry import resolve
 
     directory = resolve(sys.argv[1] if len(sys.argv) > 1 else None)
     model = CloudModel.from_pretrained(directory)
-    rows = compare(model, pd.read_csv(MEASURED))
+    measured = pd.read_csv(MEASURED)
+    rows = compare(model, measured)
     config = json.loads((directory / "config.json").read_text())
     for name, row in rows.items():
         config["properties"][name]["experiment_ratio"] = round(row["ratio"], 2)
     (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    text = report(rows, model, measured)
+    card = directory / CARD
+    card.write_text(with_comparison(card.read_text(encoding="utf-8"), f"#{text}"), encoding="utf-8")
     if len(sys.argv) == 1:
         with rc_context({"svg.hashsalt": "experiment"}):
-            figure = heat_capacity_figure(model, pd.read_csv(MEASURED))
+            figure = heat_capacity_figure(model, measured)
             figure.savefig(RESULTS / "experiment.svg", metadata={"Date": None})
         (RESULTS / "experiment.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (RESULTS / "experiment.md").write_text(report(rows, model.name))
-    print(report(rows, model.name))
+        (RESULTS / "experiment.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from benchmarks.experiment import COLUMNS, MEASURED, RESULTS, SOURCES, compare, report
+from benchmarks.experiment import (
+    COLUMNS,
+    HEADING,
+    MEASURED,
+    RESULTS,
+    SOURCES,
+    WARNING,
+    compare,
+    report,
+    with_comparison,
+)
 from cloud_model import Scope
 
 VALUES = pd.read_csv(MEASURED)
@@ -38,8 +48,17 @@ def test_ratio_and_coverage(tiny_model):
     assert rows["bulk_modulus"]["ratio"] == pytest.approx(0.5)
     assert rows["bulk_modulus"]["crystals"] == 3
     assert rows["band_gap"]["within_error"] == 0.5
-    cells = " ".join(report(rows, "tiny").split())  # columns are aligned
+    cells = " ".join(report(rows, tiny_model, pd.concat([gaps, moduli])).split())  # columns are aligned
     assert "| `bulk_modulus` | AEL | 3 | 0.50 |" in cells
+    value = moduli["value"].iloc[0]
+    assert f"{value / 2:.3g} / {value:.3g} {moduli['source'].iloc[0]}" in cells
+
+
+def test_a_card_has_one_comparison():
+    card = f"# Model\n\n## Error\n\n{WARNING}\n\n- Nowhere\n"
+    once = with_comparison(card, f"{HEADING}\n\nOld.\n")
+    assert with_comparison(once, f"{HEADING}\n\nNew.\n") == once.replace("Old", "New")
+    assert once.replace(f"{HEADING}\n\nOld.\n\n", "") == card
 
 
 def test_what_was_written_is_of_these_crystals():
