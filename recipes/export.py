@@ -24,12 +24,12 @@ from sklearn.metrics import roc_auc_score
 
 from cloud_model import CloudModel, Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint, CheckpointConfig
-from cloud_model.checkpoints.registry import DEFAULT
 from cloud_model.network.predictor import Predictor, run_heads
 from cloud_model.properties.catalogue import HARMONIC, SCALARS, PropertyInfo
 from cloud_model.properties.intervals import growth_factor, interval_factors
 from cloud_model.training.baselines import CRYSTAL_SYSTEMS
 from cloud_model.training.metrics import ONE_SIGMA, scores
+from recipes.average import MEAN_OF
 from recipes.baselines import (
     CURVE,
     MP20_GAP,
@@ -116,12 +116,14 @@ def main() -> None:
     card = model_card(checkpoint, results, kinds, domain, heights, near, provenance)
     checkpoint.save(arguments.output, card, torch.float16)
     print(card)
-    if checkpoint.config.name == DEFAULT:
-        (RESULTS / "accuracy_validation.json").write_text(results.to_json(orient="index", indent=1) + "\n")
+    record = RESULTS / f"accuracy_{checkpoint.config.name}.json"
+    record.write_text(results.to_json(orient="index", indent=1) + "\n")
 
 
 def passes(run: Path) -> str:
-    """How long a run trained, who taught it, and the runs that it started from."""
+    """How long a run trained, who taught it, and the runs that it started from or is the mean of."""
+    if (averaged := run / MEAN_OF).exists():
+        return f"mean of the weights after {' and after '.join(map(passes, map(Path, averaged.read_text().split())))}"
     training = run / "training" if (run / "training").exists() else run
     history = [json.loads(line) for line in (training / "metrics.jsonl").read_text().splitlines()]
     start = run / "start.txt"

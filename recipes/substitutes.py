@@ -21,7 +21,7 @@ from cloud_model import Scope
 from recipes.compositions import elements_of, is_validation
 
 UNLABELLED = "unlabelled.parquet"
-HYPOTHETICAL = 100_000
+HYPOTHETICAL = 30_000
 NEAR = 3  # places in the order of Mendeleev numbers
 SEED = 0
 

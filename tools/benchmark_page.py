@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from cloud_model.checkpoints.registry import DEFAULT
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 from cloud_model.display.tables import markdown_table
 from cloud_model.training.finetuning.table import MODEL
@@ -98,7 +99,7 @@ PUBLISHED = {
 
 def draw() -> None:
     """Draw the figures of the page that no benchmark draws."""
-    save(accuracy_figure(load("accuracy_validation")), RESULTS / "accuracy.svg")
+    save(accuracy_figure(load(f"accuracy_{DEFAULT}")), RESULTS / "accuracy.svg")
     save(matbench_figure(matbench()), RESULTS / "matbench.svg")
 
 
@@ -117,7 +118,7 @@ def benchmark_page() -> str:
 
 def errors() -> str:
     """Markdown table of the mean absolute errors, beside those of the baselines."""
-    results = load("accuracy_validation")
+    results = load(f"accuracy_{DEFAULT}")
     rows = [
         [
             f"`{name}`",
@@ -132,7 +133,7 @@ def errors() -> str:
 
 def peers() -> str:
     """Markdown table of our errors beside those of the article and of others."""
-    validation, folds = load("accuracy_validation"), matbench()
+    validation, folds = load(f"accuracy_{DEFAULT}"), matbench()
     rows = []
     for task, published in PUBLISHED.items():
         row, column = published.ours
