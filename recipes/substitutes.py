@@ -3,7 +3,7 @@
     python -m recipes.substitutes DATA
 
 A hypothetical crystal is one of training in which another element stands for one of its own, near it in the order of
-Mendeleev numbers (Pettifor, Solid State Commun. 51, 31 (1984)): neighbours there substitute for one another in real
+Mendeleev numbers (Pettifor, Solid State Communications 51, 31 (1984)): neighbours substitute for one another in real
 crystals (Glawe et al., New J. Phys. 18, 093011 (2016)).
 """
 
