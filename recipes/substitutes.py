@@ -21,7 +21,7 @@ from cloud_model import Scope
 from recipes.compositions import elements_of, is_validation
 
 UNLABELLED = "unlabelled.parquet"
-HYPOTHETICAL = 30_000
+HYPOTHETICAL = 22_637
 NEAR = 3  # places in the order of Mendeleev numbers
 SEED = 0
 
@@ -34,14 +34,14 @@ def main() -> None:
     data = parser.parse_args().data
     labels = pd.read_parquet(data / "labels.parquet")
     corpus = pd.read_parquet(data / "corpus.parquet").scope
-    found = corpus[~corpus.isin(labels.scope)].tolist()
+    unlabelled = corpus[~corpus.isin(labels.scope)].tolist()
     known = {*corpus, *labels.scope}
-    for text in substitutes(labels.scope[labels.split == "train"].tolist(), np.random.default_rng(SEED)):
-        if text not in known:
-            known.add(text)
-            found.append(text)
-        if len(known) == len(corpus) + HYPOTHETICAL:
-            break
+    drawn = substitutes(labels.scope[labels.split == "train"].tolist(), np.random.default_rng(SEED))
+    hypothetical: dict[str, None] = {}  # in the order of drawing
+    while len(hypothetical) < HYPOTHETICAL:
+        if (text := next(drawn)) not in known:
+            hypothetical[text] = None
+    found = [*unlabelled, *hypothetical]
     pd.DataFrame({"scope": found}).to_parquet(data / UNLABELLED)
     print(f"{len(found):,} strings without labels")
 
