@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
+from benchmarks.accuracy import SHOWN, mean_output, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.display.tables import markdown_table
@@ -37,7 +37,6 @@ from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
-from cloud_model.physics.mixture import Spectra
 from cloud_model.properties.catalogue import SCALARS
 from cloud_model.properties.targets import ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
@@ -147,7 +146,7 @@ class Study:
     @cache  # noqa: B019 (one study a process)
     def published(self) -> dict[str, str]:
         """`sites` string -> published string of the same crystal."""
-        names = [*prepare.SCALARS, "pretrain_mp", "pretrain_extra"]
+        names = {*(name for name, _ in prepare.TABLES), "pretrain_mp", "pretrain_extra"}
         frames = [pd.read_csv(self.data / f"{n}.csv.gz", keep_default_na=False) for n in names]
         rows = pd.concat([frame[["spg", "orbits", "scope"]] for frame in frames])
         rows = rows[rows.orbits != ""]
@@ -223,16 +222,16 @@ class Study:
             self.pretrained(variant.dialect, variant.width, variant.periodic_table, variant.pretrained)
         )
         rng = np.random.default_rng(seed)
-        repeats = recipe.repeats(rows)
-        numbers = np.repeat(np.arange(len(rows)), repeats)
+        repeats: NDArray | None = recipe.repeats(rows)
         tokens = self._tokens(self.written(rows.scope.tolist(), variant.dialect), variant)
         labels = recipe.labels_of(rows, list(targets))
         if variant.labellings > 1:
+            numbers = np.repeat(np.arange(len(rows)), recipe.repeats(rows))
             texts = [equivalent(text, rng) for text in rows.scope.iloc[numbers]]
             tokens, labels, repeats = self._tokens(texts, variant), labels[numbers], None
         weights = dict(zip(self.targets, recipe.task_weights(self.training, list(self.targets)), strict=True))
         if not variant.precise:
-            weights |= {key: 0.5 + 0.5 * (key in SCALARS) for key in recipe.PRECISE}
+            weights |= {key: 0.5 + 0.5 * (key in SCALARS) for key in recipe.WEIGHTS}
         schedule = Schedule(epochs=EPOCHS, learning_rate=1e-3, seed=seed)
         crystals = LabelledTokens(tokens, labels)
         train(predictor, targets, crystals, repeats, schedule, [weights[key] for key in targets], folder)
@@ -366,16 +365,6 @@ def train(
 def perceptron(random_state: int) -> Pipeline:
     network = MLPRegressor(hidden_layer_sizes=(256, 128), early_stopping=True, random_state=random_state)
     return make_pipeline(StandardScaler(), network)
-
-
-def mean_output(outputs: Sequence[Output]) -> Output:
-    """The mean of scalar outputs; spectra side by side, which averages heat capacities."""
-    scalars = [output.scalars for output in outputs if output.scalars is not None]
-    spectra = [output.spectra for output in outputs if output.spectra is not None]
-    mean = type(scalars[0])(*(torch.stack(parts).mean(0) for parts in zip(*scalars, strict=True)))
-    if not spectra:
-        return Output(mean, None)
-    return Output(mean, Spectra.together(spectra))
 
 
 def uncounted(tokens: Tokens) -> Tokens:

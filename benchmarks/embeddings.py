@@ -30,7 +30,8 @@ from sklearn.svm import SVR
 from cloud_model import CloudModel
 from cloud_model.display.tables import markdown_table
 from cloud_model.errors import CloudError
-from recipes.prepare import read_jsonl, shares_of, table, volume_per_atom
+from recipes.compositions import shares_of
+from recipes.prepare import read_jsonl, table, volume_per_atom
 
 RESULTS = Path(__file__).parent / "results"
 FEATURES = ("Magpie", "embeddings", "both")

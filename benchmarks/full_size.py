@@ -1,9 +1,9 @@
 """What each stage is worth at the size that ships: runs of ``recipes/finetune.py``, side by side.
 
-    python -m benchmarks.full_size PREPARED PRETRAINED "what it is=RUN" ...
+    python -m benchmarks.full_size PREPARED PRETRAINED "what it is=RUN" "what these are together=RUN+RUN" ...
 
 Mean absolute errors on own validation crystals, whose compositions occur in no training or pretraining string; one
-seed each. The last network is averaged with trees as well. Writes ``full_size.json`` and ``full_size.md``.
+seed each. The last is averaged with trees as well. Writes ``full_size.json`` and ``full_size.md``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
+from benchmarks.accuracy import SHOWN, mean_output, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.display.tables import markdown_table
@@ -38,7 +38,7 @@ def main() -> None:
     )
     parser.add_argument("prepared", type=Path)
     parser.add_argument("pretrained", type=Path)
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[+RUN...]")
     arguments = parser.parse_args()
     table = pd.read_parquet(arguments.prepared / "labels.parquet")
     validation = table[table.split == "validation"]
@@ -46,9 +46,9 @@ def main() -> None:
     pretrained = Checkpoint.load(arguments.pretrained)
     tokens = [pretrained.tokenizer.encode(text) for text in validation.scope]
     results = {}
-    for name, run in (pair.rsplit("=", 1) for pair in arguments.runs):
-        predictor = recipe.load(Path(run), pretrained.config.encoder, len(targets)).eval()
-        output = run_heads(predictor, tokens)
+    for name, runs in (pair.rsplit("=", 1) for pair in arguments.runs):
+        networks = [recipe.load(Path(run), len(targets)).eval() for run in runs.split("+")]
+        output = mean_output([run_heads(network, tokens) for network in networks])
         results[name] = shown(output_errors(output, targets, validation))
     trees, mean = trees_and_mean(output, targets, table[table.split == "train"], validation)
     results |= {"the last, averaged with extra trees": mean, "extra trees on composition + symmetry": trees}

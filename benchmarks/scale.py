@@ -88,7 +88,7 @@ def write_shards(source: Path, folder: Path, number: int) -> list[Path]:
     with gzip.open(source, "rt") as file:
         lines = random.Random(0).sample(file.readlines(), number)  # noqa: S311
     remaining = iter(lines)
-    paths = []
+    paths: list[Path] = []
     while shard := list(islice(remaining, SHARD)):
         paths.append(folder / f"{len(paths):05d}.gz")
         with gzip.open(paths[-1], "wt") as file:

@@ -128,10 +128,10 @@ def write(runs: pd.DataFrame, fitted: dict[str, float]) -> None:
     RESULTS.mkdir(exist_ok=True)
     content = {"runs": runs.to_dict("records"), "fit": fitted, "published": PUBLISHED}
     (RESULTS / "scaling_study.json").write_text(json.dumps(content, indent=1) + "\n")
-    losses = ([f"{row.parameters:,}", f"{row.tokens:,}", f"{row.loss:.3f}"] for row in runs.itertuples())
+    measured = ([f"{row.parameters:,}", f"{row.tokens:,}", f"{row.loss:.3f}"] for row in runs.itertuples())
     exponents = ([name, f"{fitted[name]:.2f}", f"{PUBLISHED[name]:.2f}"] for name in PUBLISHED)
     tables = [
-        markdown_table(["parameters", "tokens", "validation loss (nats)"], losses),
+        markdown_table(["parameters", "tokens", "validation loss (nats)"], measured),
         markdown_table(["exponent", "here", "published"], exponents),
     ]
     (RESULTS / "scaling_study.md").write_text("\n\n".join(tables) + "\n")

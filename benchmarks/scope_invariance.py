@@ -109,11 +109,12 @@ def change_cell(crystal: Crystal, rng: np.random.Generator) -> Crystal:
 
 
 def reduce(crystal: Crystal, rng: np.random.Generator) -> Crystal:
-    cell = (crystal.lattice, crystal.positions, crystal.numbers)
+    cell = (crystal.lattice.tolist(), crystal.positions.tolist(), crystal.numbers.tolist())
     primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=SYMPREC)
     if primitive is None:
         return crystal
-    return replace(crystal, lattice=primitive[0], positions=primitive[1], numbers=primitive[2])
+    lattice, positions, numbers = map(np.asarray, primitive)
+    return replace(crystal, lattice=lattice, positions=positions, numbers=numbers)
 
 
 def repeat(crystal: Crystal, rng: np.random.Generator) -> Crystal:

@@ -1,6 +1,6 @@
 """How well the model tells whether a crystal is stable, and whether screening finds what is known.
 
-    python benchmarks/stability.py --data DATA
+    python -m benchmarks.stability --data DATA
 
 takes crystals of the Materials Project over the whole range of stability whose composition is in the validation
 twentieth, so that no training or pretraining string has it, and their distances from the hull of 2018 by density
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -34,9 +33,7 @@ from cloud_model.stability.hull import Hull
 from cloud_model.stability.references import References, predict_known
 from cloud_plugins.pymatgen import screen
 from cloud_plugins.pymatgen.prototypes import decorations, expects_balance, prototypes
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes"))
-from prepare import is_validation
+from recipes.compositions import is_validation
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = 1500
@@ -231,7 +228,7 @@ def retrospective(model: CloudModel) -> dict[str, Any]:
         (system for system, rows in possible.items() if rows and expects_balance(system)), key=sorted
     )
     np.random.default_rng(0).shuffle(chosen)
-    found = []
+    found: list[dict[str, Any]] = []
     for system in chosen[:SYSTEMS]:
         rest = references.select(sorted(set(range(len(references))) - set(ternary[system])))
         frame = screen(

@@ -29,6 +29,7 @@ from cloud_model import CloudModel, Scope
 from cloud_model.display.plots import CLOUD_COLOUR, EXPERIMENT_COLOUR, FLOOR_COLOUR, style
 from cloud_model.display.tables import markdown_table
 from cloud_model.errors import PhononError
+from cloud_model.scope.description import Dialect
 from cloud_plugins import validate_heat_capacity
 from cloud_plugins.phonopy.spectrum import PhononSpectrum
 
@@ -178,7 +179,7 @@ def phonon_table(data: Path) -> list[dict[str, Any]]:
 
 
 def mark_training(
-    rows: list[dict[str, Any]], dialect: str, phonons: list[dict[str, Any]], data: Path
+    rows: list[dict[str, Any]], dialect: Dialect, phonons: list[dict[str, Any]], data: Path
 ) -> None:
     """Say of each crystal whether training saw its phonons, only its string, or neither."""
     with_phonons = strings(rows, phonons, dialect)
@@ -191,7 +192,7 @@ def mark_training(
         row["seen_in_training"] = "phonons" if row["scope"] in with_phonons else seen
 
 
-def strings(rows: list[dict[str, Any]], table: Iterable[dict[str, Any]], dialect: str) -> set[str]:
+def strings(rows: list[dict[str, Any]], table: Iterable[dict[str, Any]], dialect: Dialect) -> set[str]:
     """SCOPE of those crystals of a table that share space group and elements with a row."""
     wanted = {
         (scope.space_group, frozenset(dict(scope.composition)))

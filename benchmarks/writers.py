@@ -16,11 +16,12 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gemmi
 from ase import Atoms
 from ase.io import read, write
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 from pymatgen.io.cif import CifWriter
 from tqdm import tqdm
@@ -33,7 +34,7 @@ SYMPREC = 0.01
 Writer = Callable[[Structure, Path], object]
 
 
-def by_ase(form: str, **options: object) -> Writer:
+def by_ase(form: str, **options: Any) -> Writer:
     """Write as ASE does."""
 
     def written(structure: Structure, path: Path) -> None:
@@ -125,13 +126,10 @@ def structures(data: Path, count: int) -> list[tuple[str, Structure]]:
     with gzip.open(data / "structures_mp.jsonl.gz", "rt") as file:
         lines = file.read().splitlines()
     chosen = [json.loads(line) for line in lines[:: max(1, len(lines) // count)][:count]]
-    return [(row["id"], Structure(_lattice(row["lattice"]), row["species"], row["frac"])) for row in chosen]
-
-
-def _lattice(parameters: list[float]) -> object:
-    from pymatgen.core import Lattice
-
-    return Lattice.from_parameters(*parameters)
+    return [
+        (row["id"], Structure(Lattice.from_parameters(*row["lattice"]), row["species"], row["frac"]))
+        for row in chosen
+    ]
 
 
 def main() -> int:
@@ -157,9 +155,9 @@ def main() -> int:
     print("|" + "---|" * (1 + len(columns)))
     for writer, count in counts.items():
         print(f"| {writer:28} | " + " | ".join(str(count[column]) for column in columns) + " |")
-    for (writer, reason), count in reasons.most_common(12):
+    for (writer, reason), times in reasons.most_common(12):
         if reason:
-            print(f"{count} times, {writer}: {reason}")
+            print(f"{times} times, {writer}: {reason}")
     return int(any(count["wrong"] for count in counts.values()))
 
 

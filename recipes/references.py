@@ -16,6 +16,7 @@ import csv
 import gzip
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def main() -> None:
     write(references.select(order))
 
 
-def scope(row) -> str:
+def scope(row: Any) -> str:
     return str(Scope.from_orbits(int(row.spg), row.orbits)) if row.orbits else ""
 
 

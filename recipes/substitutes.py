@@ -53,7 +53,7 @@ def substitutes(strings: Sequence[str], rng: np.random.Generator) -> Iterator[st
     """
     near = neighbours(set().union(*map(elements_of, strings)))
     while True:
-        scope = Scope.parse(strings[rng.integers(len(strings))])
+        scope = Scope.parse(strings[int(rng.integers(len(strings)))])
         own = [element for element, _ in scope.composition]
         old = own[rng.integers(len(own))]
         others = [element for element in near[old] if element not in own]

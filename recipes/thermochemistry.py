@@ -78,7 +78,7 @@ COVERED = 0.92  # of crystals within two standard errors; intervals are calibrat
 CURVE = "isobaric_heat_capacity_per_atom"
 METASTABLE = 0.1  # eV/atom above the hull beyond which a structure is not the one that was measured
 
-POLYMORPHS = {
+POLYMORPHS: dict[object, int | None] = {
     "Al-097": None, "Al-098": None, "Al-099": None,  # aluminas with vacancies
     "C-100": 186, "C-101": 216, "O-042": 141, "O-043": 136, "N-035": 159, "S-002": 70,
     "K-018": None, "Li-027": None, "Cs-022": None, "Cl-190": None, "S-003": None,  # of high temperature
@@ -146,7 +146,7 @@ def measured_crystals(data: Path) -> pd.DataFrame:
     rows = []
     for (table, formula), points in tables.groupby(["table", "formula"]):
         ground_state = ground_states.get(formula)
-        scope = known.get((formula, POLYMORPHS[table])) if table in POLYMORPHS else ground_state
+        scope = known.get((formula, POLYMORPHS[str(table)])) if table in POLYMORPHS else ground_state
         if scope is not None:
             described = {"table": table, "name": points.name.iloc[0], "formula": formula, "scope": scope}
             rows.append(described | curve(points, points.atoms.iloc[0]))
@@ -169,7 +169,7 @@ def curve(points: pd.DataFrame, atoms: float) -> dict[str, object]:
     }
 
 
-def structures(data: Path, formulas: set[str]) -> tuple[dict[str, str], dict[tuple[str, int], str]]:
+def structures(data: Path, formulas: set[str]) -> tuple[dict[str, str], dict[tuple[str, int | None], str]]:
     """The string of the ground state of each formula, and of its stablest crystal in each space group."""
     systems = {elements_of(formula) for formula in formulas}
 
@@ -283,6 +283,8 @@ def known_parts(
     """What other heads of networks say of crystals: their spectra, and the properties, in their units."""
     config = checkpoint.config
     output = in_physical_units(run_ensemble(members, tokens), config.targets, config.spread_calibration)
+    if output.scalars is None or output.spectra is None:
+        raise SystemExit(f"{config.name} predicts no heat capacity")
     columns = zip(config.targets, output.scalars.value.T, output.scalars.scale.T, strict=True)
     return output.spectra, {name: Prediction(*column) for name, *column in columns}
 
@@ -432,7 +434,10 @@ def points_of(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray, NDArra
     T, heat_capacity, entropy = on_grid(measured)
     entropy[T != ROOM] = np.nan
     rows, columns = np.nonzero(np.isfinite(heat_capacity))
-    return rows, *(part[rows, columns].astype(np.float32) for part in (T, heat_capacity, entropy))
+    temperatures, capacities, entropies = (
+        part[rows, columns].astype(np.float32) for part in (T, heat_capacity, entropy)
+    )
+    return rows, temperatures, capacities, entropies
 
 
 def on_grid(measured: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray]:
