@@ -107,7 +107,7 @@ def main() -> None:
         "held_in": f"{len(training):,}",
         "held_out": f"{len(validation):,}",
         "pretraining": passes(arguments.pretrained),
-        "finetuning": "; ".join(passes(run) for run in arguments.runs),
+        "finetuning": "\n".join(f"  - {passes(run)}" for run in arguments.runs),
     }
     kinds = errors_by_kind(held_out)
     domain = errors_by_domain(held_out)
@@ -123,14 +123,17 @@ def main() -> None:
 def passes(run: Path) -> str:
     """How long a run trained, who taught it, and the runs that it started from or is the mean of."""
     if (averaged := run / MEAN_OF).exists():
-        return f"mean of the weights after {' and after '.join(map(passes, map(Path, averaged.read_text().split())))}"
+        first, *others = (passes(Path(part)) for part in averaged.read_text().split())
+        more = (text.removeprefix(f"{first}, then ") for text in others)
+        return f"{first}; the mean of these weights and of those after {' and after '.join(more)}"
     training = run / "training" if (run / "training").exists() else run
     history = [json.loads(line) for line in (training / "metrics.jsonl").read_text().splitlines()]
     start = run / "start.txt"
     before = f"{passes(Path(start.read_text()))}, then " if start.exists() else ""
     teachers = run / "teachers.txt"
     taught = f" taught by {len(teachers.read_text().split())} networks" if teachers.exists() else ""
-    return f"{before}{history[-1]['epoch']:g} passes{taught}, {history[-1]['step']:,} steps"
+    count = f"{history[-1]['epoch']:.3g}"
+    return f"{before}{count} pass{'es' * (count != '1')}{taught}, {history[-1]['step']:,} steps"
 
 
 def join(pretrained: Path, runs: list[Path], training: pd.DataFrame, name: str) -> Checkpoint:

@@ -19,8 +19,9 @@ positions and the element on each. It sees no coordinates and no lattice.
 - Networks: {members}, averaged; BERT encoder of {layers} layers x {width}, with heads {parameters:.1f} M parameters.
 - Input: SCOPE, dialect `{dialect}`, symmetry search at {symprec} Å; at most {length} tokens.
 - Thermodynamics: a mixture of {spectra} Debye spectra from each network.
-- Training: masked-language modelling of {corpus} strings ({pretraining}), then all properties at once
-  ({finetuning}), with auxiliary targets that do not ship. See `recipes/`.
+- Training: masked-language modelling of {corpus} strings ({pretraining}), then all properties at once,
+  with auxiliary targets that do not ship; see `recipes/`. The passes of each network:
+{finetuning}
 
 ## Error
 
