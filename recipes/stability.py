@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def energy_errors(model: CloudModel, energies: pd.DataFrame) -> pd.DataFrame:
-    """Count, mean absolute error and mean error (eV/atom) of each table, and by the height above the hull."""
+    """Count, mean and median absolute error and mean error (eV/atom) of each table, and by the height above the hull."""
     error, rows = energy_error(model, energies), []
     for table, title in TABLES.items():
         chosen = (energies.table == table).to_numpy()
@@ -49,7 +49,13 @@ def energy_errors(model: CloudModel, energies: pd.DataFrame) -> pd.DataFrame:
                 title_of = f"{low:g} to {high:g}" if np.isfinite(high) else f"more than {low:g}"
                 rows.append((f"{title}, {title_of} above the hull", error[within]))
     return pd.DataFrame(
-        {"count": len(errors), "mae": np.abs(errors).mean(), "bias": errors.mean()} for _, errors in rows
+        {
+            "count": len(errors),
+            "mae": np.abs(errors).mean(),
+            "median": np.median(np.abs(errors)),
+            "bias": errors.mean(),
+        }
+        for _, errors in rows
     ).set_axis([title for title, _ in rows])
 
 
