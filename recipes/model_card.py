@@ -183,7 +183,7 @@ def height_table(heights: pd.DataFrame) -> str:
         [str(group), f"{row['count']:g}", f"{row.mae:.3f}", f"{row['median']:.3f}", f"{row.bias:+.3f}"]
         for group, row in heights.iterrows()
     ]
-    return markdown_table(["", "crystals", "MAE", "median error", "mean error"], rows)
+    return markdown_table(["", "crystals", "MAE", "median absolute error", "mean error"], rows)
 
 
 def grouped(errors: pd.DataFrame) -> str:

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def energy_errors(model: CloudModel, energies: pd.DataFrame) -> pd.DataFrame:
-    """Count, mean and median absolute error and mean error (eV/atom) of each table, and by the height above the hull."""
+    """Count, mean and median absolute error and mean error, eV/atom, of each table and by height above the hull."""
     error, rows = energy_error(model, energies), []
     for table, title in TABLES.items():
         chosen = (energies.table == table).to_numpy()
