@@ -96,7 +96,7 @@ def test_a_broken_package_does_not_hide_the_other_checkpoints(monkeypatch):
         lambda group, name="broken": Points([BrokenPoint] if name == "broken" else []),
     )
     with pytest.warns(UserWarning, match="entry point 'broken'.*is not a package"):
-        assert registry.available().keys() == {"cloud-base", "cloud-mini"}
+        assert registry.available().keys() == {"cloud-base", "cloud-mini", "cloud-small"}
     with pytest.raises(CheckpointError, match="Reinstall the package"):
         CloudModel.from_pretrained("broken")
     result = CliRunner().invoke(cloud, ["models"])
