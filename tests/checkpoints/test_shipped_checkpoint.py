@@ -1,4 +1,4 @@
-"""The checkpoint that ships says sensible things of well-known crystals."""
+"""The checkpoints that ship say sensible things of well-known crystals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAGNESIA = "Mg:4a;O:4b"
 CORUNDUM = "Al:12c;O:18e"
 
 
-@pytest.fixture(scope="module")
-def model():
-    return CloudModel.from_pretrained()
+@pytest.fixture(scope="module", params=["cloud-mini", "cloud-small"])
+def model(request):
+    return CloudModel.from_pretrained(request.param)
 
 
 def predicted(model, number, orbits, name, temperature=300.0):
