@@ -196,8 +196,8 @@ def accuracy() -> str:
         "The baselines are fitted to the same labels of the same crystals.\n\n"
         f"{errors()}\n\n"
         f"{image('accuracy', 'errors of the properties over those of the median')}\n\n"
-        "Error of the default relative to that of always predicting the median of the training labels. Errors by crystal system and "
-        "chemistry, within and out of the domain, are on the [model card](models/index.md)."
+        "Error of the default relative to that of always predicting the median of the training labels. Errors by crystal "
+        "system and chemistry, within and out of the domain, are on the [model cards](models/index.md)."
     )
 
 
