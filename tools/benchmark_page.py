@@ -196,7 +196,7 @@ def accuracy() -> str:
         "The baselines are fitted to the same labels of the same crystals.\n\n"
         f"{errors()}\n\n"
         f"{image('accuracy', 'errors of the properties over those of the median')}\n\n"
-        "Error of the default relative to that of always predicting the median of the training labels. Errors by crystal "
+        "Error of the default over that of always predicting the median of the training labels. Errors by crystal "
         "system and chemistry, within and out of the domain, are on the [model cards](models/index.md)."
     )
 
