@@ -4,7 +4,7 @@
     python -m recipes.finetune DATA PRETRAINED STUDENT --start RUN --teachers RUN OTHER ...
 
 With teachers, the network also learns the mean of what these say of crystals without labels (``recipes.substitutes``),
-which each of them writes when it is done. Interrupted runs resume.
+which is kept beside each teacher. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.network.batches import run_batched
 from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.precision import choose_precision
-from cloud_model.network.predictor import Predictor
+from cloud_model.network.predictor import Output, Predictor
 from cloud_model.properties.catalogue import SCALARS
 from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.finetuning.labels import LabelledTokens, Labels
@@ -74,10 +74,7 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, help="run to start from, instead of fresh heads")
-    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs made --as-teacher")
-    parser.add_argument(
-        "--as-teacher", action="store_true", help="predict for crystals without labels when done"
-    )
+    parser.add_argument("--teachers", type=Path, nargs="+", default=[], help="runs whose networks teach")
     finetune(**vars(parser.parse_args()))
 
 
@@ -94,7 +91,6 @@ def finetune(
     seed: int = 0,
     start: Path | None = None,
     teachers: Sequence[Path] = (),
-    as_teacher: bool = False,
 ) -> None:
     """Fine-tune one network as the command line has it."""
     table = pd.read_parquet(data / "labels.parquet")
@@ -117,7 +113,7 @@ def finetune(
     often = repeats(training)
     if teachers:
         unlabelled = [encode(text) for text in pd.read_parquet(data / UNLABELLED).scope]
-        outputs = [torch.load(teacher / OUTPUTS, weights_only=False) for teacher in teachers]
+        outputs = [teach(data, pretrained, teacher) for teacher in teachers]
         crystals, often = with_taught(crystals, often, unlabelled, outputs, targets)
     finetune_network(
         predictor,
@@ -141,12 +137,12 @@ def finetune(
     (run / "encoder.json").write_text(json.dumps(dataclasses.asdict(predictor.encoder.config), indent=1))
     described = {name: dataclasses.asdict(target) for name, target in targets.items()}
     (run / "targets.json").write_text(json.dumps(described, indent=1))
-    if as_teacher:
-        teach(data, pretrained, run)
 
 
-def teach(data: Path, pretrained: Path, run: Path) -> None:
-    """Write what the network of a run says of crystals without labels, for others to learn."""
+def teach(data: Path, pretrained: Path, run: Path) -> Output:
+    """What the network of a run says of crystals without labels, for others to learn; said once, and kept."""
+    if (run / OUTPUTS).exists():
+        return torch.load(run / OUTPUTS, weights_only=False)
     encode = Checkpoint.load(pretrained).tokenizer.encode
     targets = json.loads((run / "targets.json").read_text())
     teacher = load(run, len(targets)).eval()
@@ -156,6 +152,7 @@ def teach(data: Path, pretrained: Path, run: Path) -> None:
     tokens = [encode(text) for text in pd.read_parquet(data / UNLABELLED).scope]
     outputs = run_batched(partial(teacher, precision=precision), tokens, precision, teacher.device)
     torch.save(outputs, run / OUTPUTS)
+    return outputs
 
 
 def load(run: Path, scalars: int) -> Predictor:

@@ -26,7 +26,7 @@ import torch
 from cloud_model.network import batches
 from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.run import CorpusSettings, EncoderSettings, PretrainingRun
-from recipes.finetune import finetune
+from recipes.finetune import finetune, teach
 
 SMALL, WIDE = (4, 256), (6, 384)  # layers and width
 TEACHERS = 5
@@ -72,16 +72,16 @@ class Stages:
         self.report(f"wide is pretrained; {passes} passes of each teacher")
         teachers = {f"teacher-{seed}": DROPOUT * (seed % 2) for seed in range(TEACHERS)}
         teaching = [
-            self.tune(
-                name, "wide", epochs=passes, learning_rate=6e-4, dropout=dropout, seed=seed, as_teacher=True
-            )
+            self.tune(name, "wide", epochs=passes, learning_rate=6e-4, dropout=dropout, seed=seed)
             for seed, (name, dropout) in enumerate(teachers.items())
         ]
         for future in [encoders["base"], *teaching]:
             future.result()
+        paths = [self.output / name for name in teachers]
+        for future in [self.pool.submit(teach, self.data, self.output / "wide", path) for path in paths]:
+            future.result()
         passes = max(1, int((self.left() - POLISH) / TAUGHT_PASS))
         self.report(f"the teachers are done; {passes} passes of each pupil")
-        paths = [self.output / name for name in teachers]
         learning = [
             self.tune("mini-taught", "base", learning_rate=1e-3, epochs=round(1.5 * passes), teachers=paths),
             self.tune(
