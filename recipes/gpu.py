@@ -78,8 +78,8 @@ class Stages:
         for future in [encoders["base"], *teaching]:
             future.result()
         paths = [self.output / name for name in teachers]
-        for future in [self.pool.submit(teach, self.data, self.output / "wide", path) for path in paths]:
-            future.result()
+        for outputs in [self.pool.submit(teach, self.data, self.output / "wide", path) for path in paths]:
+            outputs.result()
         passes = max(1, int((self.left() - POLISH) / TAUGHT_PASS))
         self.report(f"the teachers are done; {passes} passes of each pupil")
         learning = [
