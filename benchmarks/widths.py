@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-import cloud_model
 from benchmarks.accuracy import SHOWN, output_errors
 from cloud_model.checkpoints.checkpoint import Checkpoint
+from cloud_model.checkpoints.registry import BASE, resolve
 from cloud_model.display.tables import markdown_table
 from cloud_model.network.predictor import run_heads
 from cloud_model.training.finetuning.labels import LabelledTokens
@@ -29,7 +29,6 @@ from cloud_model.training.loop import Schedule
 from cloud_model.training.pretraining.pretrain import pretrain
 from recipes import finetune as recipe
 
-CHECKPOINTS = Path(cloud_model.__file__).parent / "checkpoints"
 RESULTS = Path(__file__).parent / "results"
 PASSES = {256: 6, 384: 3, 512: 2}
 """Passes over the sample of training crystals that take equally long."""
@@ -60,7 +59,7 @@ def errors(prepared: Path, width: int, folder: Path) -> dict[str, float]:
     training, validation = table[table.split == "train"], table[table.split == "validation"]
     targets = recipe.scalar_targets(training)
     training = training.sample(frac=SHARE, random_state=0)
-    base = Checkpoint.load(CHECKPOINTS / "cloud-base")
+    base = Checkpoint.load(resolve(BASE))
     encode = base.tokenizer.encode
     config = dataclasses.replace(
         base.config.encoder,

@@ -146,7 +146,7 @@ def measured_crystals(data: Path) -> pd.DataFrame:
     rows = []
     for (table, formula), points in tables.groupby(["table", "formula"]):
         ground_state = ground_states.get(formula)
-        scope = known.get((formula, POLYMORPHS[str(table)])) if table in POLYMORPHS else ground_state
+        scope = known.get((formula, POLYMORPHS[table])) if table in POLYMORPHS else ground_state
         if scope is not None:
             described = {"table": table, "name": points.name.iloc[0], "formula": formula, "scope": scope}
             rows.append(described | curve(points, points.atoms.iloc[0]))

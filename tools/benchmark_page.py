@@ -159,8 +159,8 @@ def peers() -> str:
 
 def shipped() -> dict[str, Any]:
     """Errors of each checkpoint that predicts, the default first."""
-    paths = {path.stem.removeprefix("accuracy_"): path for path in sorted(RESULTS.glob("accuracy_*.json"))}
-    return {name: json.loads(path.read_text()) for name, path in paths.items()}
+    names = sorted(path.stem for path in RESULTS.glob("accuracy_*.json"))
+    return {name.removeprefix("accuracy_"): load(name) for name in names}
 
 
 def load(name: str) -> Any:
