@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy import SHOWN, mean_output, output_errors, scalar_errors
+from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.crystal.elements import SYMBOLS
 from cloud_model.display.tables import markdown_table
@@ -37,6 +37,7 @@ from cloud_model.network.encoder import EncoderConfig
 from cloud_model.network.heads import property_features
 from cloud_model.network.predictor import Output, Predictor, run_heads
 from cloud_model.network.tokenizer import Tokenizer, Tokens, build_vocabulary
+from cloud_model.physics.mixture import Spectra
 from cloud_model.properties.catalogue import SCALARS
 from cloud_model.properties.targets import ScalarTarget
 from cloud_model.scope.space_groups import letter_rank, space_group, space_groups
@@ -365,6 +366,16 @@ def train(
 def perceptron(random_state: int) -> Pipeline:
     network = MLPRegressor(hidden_layer_sizes=(256, 128), early_stopping=True, random_state=random_state)
     return make_pipeline(StandardScaler(), network)
+
+
+def mean_output(outputs: Sequence[Output]) -> Output:
+    """The mean of scalar outputs; spectra side by side, which averages heat capacities."""
+    scalars = [output.scalars for output in outputs if output.scalars is not None]
+    spectra = [output.spectra for output in outputs if output.spectra is not None]
+    mean = type(scalars[0])(*(torch.stack(parts).mean(0) for parts in zip(*scalars, strict=True)))
+    if not spectra:
+        return Output(mean, None)
+    return Output(mean, Spectra.together(spectra))
 
 
 def uncounted(tokens: Tokens) -> Tokens:

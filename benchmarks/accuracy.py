@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from cloud_model.network.predictor import Output
-from cloud_model.physics.mixture import DebyeMixture, Spectra
+from cloud_model.physics.mixture import DebyeMixture
 from cloud_model.properties.targets import ScalarTarget
 
 SHOWN = {
@@ -26,16 +26,6 @@ SHOWN = {
     "perovskite_formation_energy": "perovskites, eV",
 }
 """Mean absolute errors in the tables; heat capacities in J/(mol-atom K)."""
-
-
-def mean_output(outputs: Sequence[Output]) -> Output:
-    """The mean of scalar outputs; spectra side by side, which averages heat capacities."""
-    scalars = [output.scalars for output in outputs if output.scalars is not None]
-    spectra = [output.spectra for output in outputs if output.spectra is not None]
-    mean = type(scalars[0])(*(torch.stack(parts).mean(0) for parts in zip(*scalars, strict=True)))
-    if not spectra:
-        return Output(mean, None)
-    return Output(mean, Spectra.together(spectra))
 
 
 def output_errors(

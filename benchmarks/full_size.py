@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.accuracy import SHOWN, mean_output, output_errors, scalar_errors
+from benchmarks.accuracy import SHOWN, output_errors, scalar_errors
 from cloud_model import Scope
 from cloud_model.checkpoints.checkpoint import Checkpoint
 from cloud_model.display.tables import markdown_table
-from cloud_model.network.predictor import Output, run_heads
+from cloud_model.network.ensemble import run_ensemble
+from cloud_model.network.predictor import Output
 from cloud_model.properties.targets import ScalarTarget
 from cloud_model.training.baselines import baseline_predictions
 from recipes import finetune as recipe
@@ -48,7 +49,7 @@ def main() -> None:
     results = {}
     for name, runs in (pair.rsplit("=", 1) for pair in arguments.runs):
         networks = [recipe.load(Path(run), len(targets)).eval() for run in runs.split("+")]
-        output = mean_output([run_heads(network, tokens) for network in networks])
+        output = run_ensemble(networks, tokens)
         results[name] = shown(output_errors(output, targets, validation))
     trees, mean = trees_and_mean(output, targets, table[table.split == "train"], validation)
     results |= {"the last, averaged with extra trees": mean, "extra trees on composition + symmetry": trees}
